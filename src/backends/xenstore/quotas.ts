@@ -1,0 +1,34 @@
+// What a domain may use up. Privileged connections are bound by the length of paths only.
+// The defaults are those of Xen's own xenstored 4.17.
+
+export interface Quotas {
+  /** Nodes that a domain owns. */
+  readonly nodes: number
+  /** Bytes of a node: a header of 24, 8 for each permission, the value, its children's names. */
+  readonly nodeSize: number
+  /** Permission entries of a node. */
+  readonly permissions: number
+  /** Characters of a path behind the domain's home. */
+  readonly pathLength: number
+  readonly watches: number
+  /** Transactions open at once. */
+  readonly transactions: number
+  /** Nodes that one transaction looks at or changes. */
+  readonly transactionNodes: number
+  /** Replies that wait to be read before further requests are taken. */
+  readonly outstandingReplies: number
+  /** Bytes that wait to be read before watch events are dropped. */
+  readonly outputSize: number
+}
+
+export const DEFAULT_QUOTAS: Quotas = {
+  nodes: 1000,
+  nodeSize: 2048,
+  permissions: 5,
+  pathLength: 2048,
+  watches: 128,
+  transactions: 10,
+  transactionNodes: 1024,
+  outstandingReplies: 20,
+  outputSize: 2 << 20,
+}

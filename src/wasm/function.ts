@@ -1,0 +1,372 @@
+// FunctionBuilder: how the body of a function is written. Values are nodes of a graph; statements,
+// loads, calls and reads of locals happen where they are written, pure values wherever it is best.
+// The structure of control is WebAssembly's own (specification 2.4.8): blocks, loops, ifs, branches.
+
+import { Bug } from '../base/errors.ts'
+import { Arithmetic, heightAbove } from './arithmetic.ts'
+import { simplifyCondition } from './fold.ts'
+import type { FuncRef } from './graph.ts'
+import {
+  type AtomicOp,
+  type AtomicStoreOp,
+  CONTROL,
+  type Instruction,
+  instruction,
+  type LaneLoadOp,
+  type LaneStoreOp,
+  type LoadOp,
+  type StoreOp,
+  type Type,
+} from './opcodes.ts'
+import {
+  BLOCK,
+  EFFECT,
+  ELSE,
+  END,
+  IF,
+  Label,
+  LIKELY,
+  LOAD,
+  LOOP,
+  type Local,
+  RESULT,
+  type Scope,
+  SET,
+  UNLIKELY,
+  Value,
+  YIELD,
+} from './value.ts'
+
+/** Which way a branch usually goes: whether its condition is likely to hold. */
+export type Hint = 'likely' | 'unlikely'
+
+/** Gives the index of a function type in the module. */
+type TypeIndex = (params: readonly Type[], results: readonly Type[]) => number
+
+/** Writes the body of one function. */
+export class FunctionBuilder extends Arithmetic {
+  readonly #typeIndex: TypeIndex
+
+  /** @internal Made by ModuleBuilder. */
+  constructor(func: FuncRef, addressType: Type, typeIndex: TypeIndex) {
+    super(func, addressType)
+    this.#typeIndex = typeIndex
+  }
+
+  set(local: Local, value: Value): void {
+    this.check(value, local.type, 'set')
+    const node = new Value(SET, local.type, this.scope, undefined, undefined)
+    node.hasResult = false
+    node.a = value
+    this.assign(local, node)
+  }
+
+  /** Loads at this point; vanishes if nobody uses the value. `offset` is in bytes, unsigned. */
+  load(name: LoadOp, address: Value, offset = 0): Value {
+    return this.#access(LOAD, instruction('load', name), offset, address)
+  }
+
+  /** Loads at this point, even if nobody uses the value: for the trap. */
+  loadTrapping(name: LoadOp, address: Value, offset = 0): Value {
+    return this.#access(EFFECT, instruction('load', name), offset, address)
+  }
+
+  store(name: StoreOp, address: Value, value: Value, offset = 0): void {
+    this.#access(EFFECT, instruction('store', name), offset, address, value)
+  }
+
+  /** Loads one lane; the others are those of `vector`. */
+  loadLane(name: LaneLoadOp, lane: number, address: Value, vector: Value, offset = 0): Value {
+    const node = this.#access(LOAD, instruction('laneLoad', name), offset, address, vector)
+    return this.#setLane(node, lane)
+  }
+
+  storeLane(name: LaneStoreOp, lane: number, address: Value, vector: Value, offset = 0): void {
+    this.#setLane(this.#access(EFFECT, instruction('laneStore', name), offset, address, vector), lane)
+  }
+
+  /** An atomic load, read-modify-write, wait or notify; the first argument is the address. */
+  atomic(name: AtomicOp, offset: number, ...args: [address: Value, ...rest: Value[]]): Value {
+    const what = instruction('atomic', name)
+    if (args.length !== what.operands.length) {
+      throw new Bug(`${name} takes ${what.operands.length} values, not ${args.length}`)
+    }
+    return this.#access(EFFECT, what, offset, ...args)
+  }
+
+  atomicStore(name: AtomicStoreOp, address: Value, value: Value, offset = 0): void {
+    this.#access(EFFECT, instruction('atomicStore', name), offset, address, value)
+  }
+
+  fence(): void {
+    this.statement(EFFECT, CONTROL.fence)
+  }
+
+  /** The size of the memory in pages of 64 KiB. */
+  memorySize(): Value {
+    return this.node(EFFECT, this.addressType, CONTROL.memorySize)
+  }
+
+  /** Grows the memory by `pages`; gives its old size in pages, or -1. */
+  memoryGrow(pages: Value): Value {
+    this.check(pages, this.addressType, 'memory.grow')
+    return this.node(EFFECT, this.addressType, CONTROL.memoryGrow, pages)
+  }
+
+  memoryCopy(to: Value, from: Value, bytes: Value): void {
+    this.check(to, this.addressType, 'memory.copy')
+    this.check(from, this.addressType, 'memory.copy')
+    this.check(bytes, this.addressType, 'memory.copy')
+    this.statement(EFFECT, CONTROL.memoryCopy, to, from).c = bytes
+  }
+
+  /** Fills with the low byte of `value`, an i32. */
+  memoryFill(to: Value, value: Value, bytes: Value): void {
+    this.check(to, this.addressType, 'memory.fill')
+    this.check(value, 'i32', 'memory.fill')
+    this.check(bytes, this.addressType, 'memory.fill')
+    this.statement(EFFECT, CONTROL.memoryFill, to, value).c = bytes
+  }
+
+  /** A call of a function with at most one result; using the value of one without is a Bug. */
+  call(func: FuncRef, ...args: Value[]): Value {
+    return this.#single(this.#call(func, args), func.results)
+  }
+
+  /** A call of a function with any number of results. */
+  callMany(func: FuncRef, ...args: Value[]): Value[] {
+    return this.#many(this.#call(func, args), func.results)
+  }
+
+  /** Calls the entry `index` (an i32) of table 0. */
+  callIndirect(params: Type[], results: Type[], index: Value, ...args: Value[]): Value {
+    return this.#single(this.#callIndirect(params, results, index, args), results)
+  }
+
+  /** Ends this function with a call in its place. */
+  returnCall(func: FuncRef, ...args: Value[]): void {
+    this.checkAll(args, func.params, `return_call of ${func.name ?? func.index}`)
+    this.#checkResults(func.results)
+    const node = this.exit(CONTROL.returnCall)
+    node.rest = args
+    node.immediate = func.index
+  }
+
+  /** Ends this function with a call of the entry `index` (an i32) of table 0. */
+  returnCallIndirect(params: Type[], results: Type[], index: Value, ...args: Value[]): void {
+    this.checkAll(args, params, 'return_call_indirect')
+    this.check(index, 'i32', 'return_call_indirect')
+    this.#checkResults(results)
+    const node = this.exit(CONTROL.returnCallIndirect)
+    node.rest = [...args, index]
+    node.immediate = this.#typeIndex(params, results)
+  }
+
+  ret(...values: Value[]): void {
+    this.checkAll(values, this.func.results, 'return')
+    this.exit(CONTROL.return).rest = values
+  }
+
+  unreachable(): void {
+    this.exit(CONTROL.unreachable)
+  }
+
+  /** Runs `body`, whose label is its end. */
+  block(body: (end: Label) => void): void {
+    if (!this.isReachable) return
+    this.statement(BLOCK)
+    const scope = this.openScope(this.scope.depth + 1)
+    body(new Label(scope))
+    this.isReachable ||= scope.isTarget
+    this.#closeStructure()
+  }
+
+  /** Runs `body`, whose label is its start: it is left at its end, or by a branch further out. */
+  loop(body: (again: Label) => void): void {
+    if (!this.isReachable) return
+    this.loops++
+    this.statement(LOOP)
+    const scope = this.openScope(this.scope.depth + 1)
+    scope.loop = scope
+    body(new Label(scope))
+    this.#closeStructure()
+  }
+
+  if(condition: Value, then: () => void, otherwise?: () => void, hint?: Hint): void {
+    this.check(condition, 'i32', 'if')
+    if (!this.isReachable) return
+    const test = simplifyCondition(condition)
+    if (test.constant !== undefined) {
+      this.#straight(test.constant === 0 ? otherwise : then)
+      return
+    }
+    this.statement(IF, undefined, test).immediate2 = hintNumber(hint)
+    this.openScope(this.scope.depth + 1)
+    then()
+    const thenReaches = this.isReachable
+    this.isReachable = true
+    if (otherwise) {
+      this.closeScope(this.sequence.length)
+      this.statement(ELSE)
+      this.openScope(this.scope.depth + 1)
+      otherwise()
+      this.isReachable ||= thenReaches
+    }
+    this.#closeStructure()
+  }
+
+  /** The value of one of two arms; each is run only if it is chosen. */
+  choose(
+    type: Type,
+    condition: Value,
+    whenTrue: () => Value,
+    whenFalse: () => Value,
+    hint?: Hint,
+  ): Value {
+    this.check(condition, 'i32', 'choose')
+    if (!this.isReachable) return this.#never(type)
+    const test = simplifyCondition(condition)
+    if (test.constant !== undefined) {
+      const value = test.constant === 0 ? whenFalse() : whenTrue()
+      if (!this.isReachable) return this.#never(type)
+      this.check(value, type, 'choose')
+      return value
+    }
+    const node = this.node(IF, type, undefined, test)
+    node.immediate2 = hintNumber(hint)
+    const scope = this.openScope(this.scope.depth + 1)
+    this.#yield(type, whenTrue())
+    const thenReaches = this.isReachable
+    this.isReachable = true
+    this.closeScope(this.sequence.length)
+    this.statement(ELSE)
+    this.openScope(scope.depth)
+    this.#yield(type, whenFalse())
+    this.isReachable ||= thenReaches
+    return this.#closeStructure(type)
+  }
+
+  br(label: Label): void {
+    const distance = this.#distance(label)
+    this.exit(CONTROL.br).immediate = distance
+  }
+
+  /** Branches if the condition is not 0. */
+  brIf(label: Label, condition: Value, hint?: Hint): void {
+    this.check(condition, 'i32', 'br_if')
+    const test = simplifyCondition(condition)
+    if (test.constant === 0) return
+    const distance = this.#distance(label)
+    const node =
+      test.constant === undefined
+        ? this.statement(EFFECT, CONTROL.brIf, test)
+        : this.exit(CONTROL.br)
+    node.immediate = distance
+    node.immediate2 = hintNumber(hint)
+  }
+
+  /** Branches to `labels[index]`, to `otherwise` if there are not so many; index is unsigned. */
+  brTable(labels: readonly Label[], otherwise: Label, index: Value): void {
+    this.check(index, 'i32', 'br_table')
+    const distances = labels.map((label) => this.#distance(label))
+    distances.push(this.#distance(otherwise))
+    this.exit(CONTROL.brTable, index).list = distances
+  }
+
+  #access(kind: number, what: Instruction, offset: number, a: Value, b?: Value, c?: Value): Value {
+    if (!(offset >= 0 && offset <= Number.MAX_SAFE_INTEGER)) {
+      throw new Bug(`${what.name} at offset ${offset}`)
+    }
+    this.check(a, this.addressType, what.name)
+    if (b) this.check(b, what.operands[1] as Type, what.name)
+    if (c) this.check(c, what.operands[2] as Type, what.name)
+    const node = this.node(kind, what.result ?? 'i32', what, a, b)
+    node.c = c
+    node.hasResult = what.result !== undefined
+    node.immediate = offset
+    node.height = heightAbove(a)
+    return node
+  }
+
+  #setLane(node: Value, lane: number): Value {
+    const what = node.instruction as Instruction
+    if (!(lane >= 0 && lane < 16 / what.size)) throw new Bug(`${what.name} has no lane ${lane}`)
+    node.immediate2 = lane
+    return node
+  }
+
+  #call(func: FuncRef, args: Value[]): Value {
+    this.checkAll(args, func.params, `call of ${func.name ?? func.index}`)
+    const node = this.statement(EFFECT, CONTROL.call)
+    node.rest = args
+    node.immediate = func.index
+    return node
+  }
+
+  #callIndirect(params: Type[], results: Type[], index: Value, args: Value[]): Value {
+    this.checkAll(args, params, 'call_indirect')
+    this.check(index, 'i32', 'call_indirect')
+    const node = this.statement(EFFECT, CONTROL.callIndirect)
+    node.rest = [...args, index]
+    node.immediate = this.#typeIndex(params, results)
+    return node
+  }
+
+  #single(node: Value, results: readonly Type[]): Value {
+    if (results.length > 1) throw new Bug('a call with several results is made by callMany')
+    return this.#many(node, results)[0] ?? node
+  }
+
+  #many(node: Value, results: readonly Type[]): Value[] {
+    node.results = results.map(
+      (type) => new Value(RESULT, type, this.scope, node.instruction, undefined),
+    )
+    return node.results
+  }
+
+  #checkResults(results: readonly Type[]): void {
+    const own = this.func.results
+    if (results.length === own.length && results.every((type, i) => type === own[i])) return
+    throw new Bug(`${this.describe()} gives (${own.join()}) and cannot end with (${results.join()})`)
+  }
+
+  /** An arm that is always taken: a scope of its own, but no structure of WebAssembly. */
+  #straight(arm: (() => void) | undefined): void {
+    if (!arm) return
+    this.openScope(this.scope.depth)
+    arm()
+    this.closeScope(this.sequence.length)
+  }
+
+  #yield(type: Type, value: Value): void {
+    if (!this.isReachable) return
+    this.check(value, type, 'choose')
+    this.statement(YIELD, undefined, value)
+  }
+
+  /** Closes a block, loop or if; it has a result if a type is given. */
+  #closeStructure(type?: Type): Value {
+    const reaches = this.isReachable
+    this.isReachable = true
+    this.closeScope(this.sequence.length)
+    const end = type ? this.node(END, type, undefined) : this.statement(END)
+    if (!reaches) this.exit(CONTROL.unreachable)
+    return end
+  }
+
+  #never(type: Type): Value {
+    return new Value(RESULT, type, this.scope, undefined, undefined)
+  }
+
+  #distance(label: Label): number {
+    const target: Scope = label.scope
+    if (!target.isOpen) throw new Bug(`${this.describe()} branches to a block that has ended`)
+    if (this.isReachable) target.isTarget = true
+    return this.scope.depth - target.depth
+  }
+}
+
+function hintNumber(hint: Hint | undefined): number {
+  if (hint === undefined) return 0
+  return hint === 'likely' ? LIKELY : UNLIKELY
+}

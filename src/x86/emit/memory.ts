@@ -1,0 +1,152 @@
+// Guest memory in emitted code: a linear address goes through the software TLB to a host offset.
+// One compare of the last byte's page with the entry of the first byte's page covers presence,
+// permission, crossing into another page, MMIO and pages that hold decoded code; whatever fails
+// it goes to TypeScript. (Layout of the TLB: mmu/tlb.ts.)
+
+import type { Type } from '../../wasm/opcodes.ts'
+import type { Value } from '../../wasm/value.ts'
+import { TLB_ADDEND, TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_READ, TLB_WRITE } from '../mmu/tlb.ts'
+import { BOUNCE, TLB_BASE } from '../state.ts'
+import type { Emitter } from './emitter.ts'
+
+const PAGE_SHIFT = 12
+
+/** How values of a number of bits are loaded and stored; narrow ones are zero-extended i32. */
+const ACCESS = {
+  8: { type: 'i32', load: 'i32.load8_u', store: 'i32.store8' },
+  16: { type: 'i32', load: 'i32.load16_u', store: 'i32.store16' },
+  32: { type: 'i32', load: 'i32.load', store: 'i32.store' },
+  64: { type: 'i64', load: 'i64.load', store: 'i64.store' },
+  128: { type: 'v128', load: 'v128.load', store: 'v128.store' },
+} as const
+
+export type AccessBits = keyof typeof ACCESS
+
+function access(bits: number): (typeof ACCESS)[AccessBits] {
+  return ACCESS[bits as AccessBits]
+}
+
+/** The WebAssembly type that carries a value of so many bits. */
+export function typeOfBits(bits: number): Type {
+  return access(bits).type
+}
+
+export class MemoryAccess {
+  readonly #e: Emitter
+
+  constructor(e: Emitter) {
+    this.#e = e
+  }
+
+  /**
+   * Host offset of `size` bytes at a linear address that may be read; faults leave the
+   * instruction. The bytes may be a copy: they are for reading, at once.
+   */
+  readable(linear: Value, size: number): Value {
+    return this.#pointer(linear, size, TLB_READ, 'slowRead')
+  }
+
+  #pointer(
+    linear: Value,
+    size: number,
+    tag: number,
+    slow: 'slowRead' | 'slowModify',
+  ): Value {
+    const { f } = this.#e
+    const entry = this.#entry(linear)
+    return f.choose(
+      'i32',
+      this.#hit(linear, size, entry, tag),
+      () => this.#translated(linear, entry),
+      () => {
+        const at = this.#e.callSlow(slow, linear, size)
+        this.#e.leaveIf(f.eqz(at))
+        return at
+      },
+      'likely',
+    )
+  }
+
+  #entry(linear: Value): Value {
+    const { f } = this.#e
+    const index = f.and(
+      f.wrap(f.shrU(linear, f.i64(PAGE_SHIFT - TLB_ENTRY_SHIFT))),
+      f.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT),
+    )
+    return f.add(this.#e.stateLoad('i32.load', TLB_BASE), index)
+  }
+
+  #hit(linear: Value, size: number, entry: Value, tag: number): Value {
+    const { f } = this.#e
+    const last = f.add(linear, f.i64(size - 1))
+    return f.eq(f.and(last, f.i64(-4096)), f.load('i64.load', entry, tag))
+  }
+
+  #translated(linear: Value, entry: Value): Value {
+    const { f } = this.#e
+    return f.add(f.wrap(linear), f.load('i32.load', entry, TLB_ADDEND))
+  }
+
+  /** Loads 8, 16, 32, 64 or 128 bits. */
+  load(bits: number, linear: Value): Value {
+    return this.#e.f.loadTrapping(access(bits).load, this.readable(linear, bits / 8))
+  }
+
+  /** Stores 8, 16, 32, 64 or 128 bits. */
+  store(bits: number, linear: Value, value: Value): void {
+    const { f } = this.#e
+    const { store } = access(bits)
+    const entry = this.#entry(linear)
+    f.if(
+      this.#hit(linear, bits / 8, entry, TLB_WRITE),
+      () => f.store(store, this.#translated(linear, entry), value),
+      () => {
+        f.store(store, this.#e.cpu, value, BOUNCE)
+        this.#e.leaveIf(f.eqz(this.#e.callSlow('slowWrite', linear, bits / 8)))
+      },
+      'likely',
+    )
+  }
+
+  /**
+   * Reads, changes and writes back 8, 16, 32 or 64 bits. Whether the memory may be written is
+   * known before `change` runs: what `change` does besides cannot be undone by a fault. Gives
+   * the old value.
+   */
+  modify(bits: number, linear: Value, change: (old: Value) => Value): Value {
+    const { f } = this.#e
+    const { load, store } = access(bits)
+    const at = this.#pointer(linear, bits / 8, TLB_WRITE, 'slowModify')
+    const old = f.loadTrapping(load, at)
+    f.store(store, at, change(old))
+    f.if(
+      f.eq(at, f.add(this.#e.cpu, f.i32(BOUNCE))),
+      () => this.#e.callRuntime('commitModify', this.#e.cpu),
+      undefined,
+      'unlikely',
+    )
+    return old
+  }
+
+  /** Host offset of `size` writable bytes within a page for a fast loop, or 0 if there is none. */
+  writableFast(linear: Value, size: number): Value {
+    return this.#fast(linear, size, TLB_WRITE)
+  }
+
+  /** Host offset of `size` readable bytes within a page for a fast loop, or 0 if there is none. */
+  readableFast(linear: Value, size: number): Value {
+    return this.#fast(linear, size, TLB_READ)
+  }
+
+  #fast(linear: Value, size: number, tag: number): Value {
+    const { f } = this.#e
+    const entry = this.#entry(linear)
+    return f.choose(
+      'i32',
+      this.#hit(linear, size, entry, tag),
+      () => this.#translated(linear, entry),
+      () => f.i32(0),
+      'likely',
+    )
+  }
+}

@@ -1,0 +1,83 @@
+// What the virtual processors of a host share: the memory, the handlers, the decoded code, and
+// the functions that emitted code calls. Emitted code runs on behalf of one processor at a time.
+
+import { Bug } from '../base/errors.ts'
+import type { Cpu } from './cpu.ts'
+import { Decoder } from './decode/decoder.ts'
+import { instructions } from './decode/define.ts'
+import './instructions/all.ts'
+import { BlockBuilder } from './interpreter/block-builder.ts'
+import { CodeCache } from './interpreter/code-cache.ts'
+import { Handlers } from './interpreter/handlers.ts'
+import type { HostMemory } from './memory/host-memory.ts'
+
+const ARENA_BYTES = 48 << 20
+
+export class Engine {
+  readonly memory: HostMemory
+  readonly handlers: Handlers
+  readonly code: CodeCache
+  readonly #cpus: Cpu[] = []
+  #current: Cpu | undefined
+
+  constructor(memory: HostMemory) {
+    this.memory = memory
+    const current = (): Cpu => {
+      if (!this.#current) throw new Bug('emitted code runs without a processor')
+      return this.#current
+    }
+    this.handlers = new Handlers(memory, {
+      slowRead: (_cpu, rec, lo, hi, size) => current().slowRead(rec, lo, hi, size),
+      slowWrite: (_cpu, rec, lo, hi, size) => current().slowWrite(rec, lo, hi, size),
+      slowModify: (_cpu, rec, lo, hi, size) => current().slowModify(rec, lo, hi, size),
+      commitModify: () => current().commitModify(),
+      checkSegment: (_cpu, rec, offset, size, what) =>
+        current().checkSegment(rec, offset, size, what >> 1, (what & 1) !== 0),
+      resolve: (_cpu, rec) => current().resolve(rec),
+      lookup: (_cpu, rec) => current().lookup(rec),
+      raise: (_cpu, rec, vector, code) => current().raised(rec, vector, code),
+      host: (_cpu, rec, id) => current().runHost(rec, this.handlers.hostInstruction(id)),
+    })
+    const builder = new BlockBuilder(memory, this.handlers, new Decoder(instructions))
+    this.code = new CodeCache(
+      memory,
+      builder,
+      ARENA_BYTES,
+      (host) => {
+        for (const cpu of this.#cpus) cpu.tlb.protect(host)
+      },
+      () => {
+        for (const cpu of this.#cpus) cpu.forgetJumps()
+      },
+      () => {
+        for (const cpu of this.#cpus) cpu.dropPartialBlock()
+      },
+    )
+  }
+
+  /** Cpu's constructor calls this. */
+  register(cpu: Cpu): void {
+    this.#cpus.push(cpu)
+  }
+
+  /** Forgets a processor that will not run again. */
+  unregister(cpu: Cpu): void {
+    this.#cpus.splice(this.#cpus.indexOf(cpu), 1)
+  }
+
+  /** Runs emitted code from a record until it comes back. */
+  enter(cpu: Cpu, rec: number): void {
+    const outer = this.#current
+    this.#current = cpu
+    try {
+      this.handlers.enter(rec, cpu.state)
+    } finally {
+      this.#current = outer
+    }
+  }
+
+  /** The hypervisor or a backend has changed guest memory. */
+  written(host: number, size: number): void {
+    this.code.written(host, size)
+  }
+}

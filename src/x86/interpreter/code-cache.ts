@@ -1,0 +1,202 @@
+// Where decoded blocks are kept and found: by the host address of their first byte and the mode
+// they were decoded for. Host frames that hold decoded code are marked; a write into such a
+// frame finds the blocks it overlaps, and then all blocks of the frame are dropped. A dropped
+// block's records stay where they are with a handler that leaves, so that links to them, and a
+// processor that is in the middle of one, notice. Their room is only used again after a flush.
+
+import type { HostMemory } from '../memory/host-memory.ts'
+import { type BlockBuilder, type Built, MAX_BLOCK_RECORDS } from './block-builder.ts'
+import { HANDLER_DEAD } from './handlers.ts'
+import { RECORD_SIZE, REC_HANDLER } from './record.ts'
+
+const MODES = 16
+const PAGE_SHIFT = 12
+
+interface Block {
+  readonly key: number
+  readonly rec: number
+  readonly records: number
+  /** First byte and one past the last, as host addresses. */
+  readonly start: number
+  readonly end: number
+  /** Host address of the page on which a crossing instruction goes on, or -1. */
+  readonly nextPage: number
+  readonly isCrossing: boolean
+}
+
+export class CodeCache {
+  readonly #memory: HostMemory
+  readonly #builder: BlockBuilder
+  readonly #arena: number
+  readonly #arenaEnd: number
+  readonly #blocks = new Map<number, Block>()
+  readonly #frames = new Map<number, Block[]>()
+  /** One byte for each host frame: does it hold decoded code. */
+  readonly #hasCode: Uint8Array
+  readonly #protect: (host: number) => void
+  readonly #forgetAll: () => void
+  readonly #dropped: () => void
+  #next: number
+  blocksBuilt = 0
+  instructionsDecoded = 0
+  invalidations = 0
+  flushes = 0
+
+  /**
+   * `protect` is called with the host address of a page that gets its first decoded code,
+   * `forgetAll` when all blocks vanish: no record that was handed out may be used again;
+   * `dropped` when some blocks were dropped.
+   */
+  constructor(
+    memory: HostMemory,
+    builder: BlockBuilder,
+    arenaBytes: number,
+    protect: (host: number) => void,
+    forgetAll: () => void,
+    dropped: () => void,
+  ) {
+    this.#memory = memory
+    this.#builder = builder
+    this.#protect = protect
+    this.#forgetAll = forgetAll
+    this.#dropped = dropped
+    this.#arena = memory.allocate(arenaBytes, 64, 'decoded code')
+    this.#arenaEnd = this.#arena + arenaBytes
+    this.#next = this.#arena
+    this.#hasCode = new Uint8Array(memory.size >>> PAGE_SHIFT)
+  }
+
+  /** Does the frame of a host address hold decoded code, so that writes must be told. */
+  hasCode(host: number): boolean {
+    return this.#hasCode[host >>> PAGE_SHIFT] !== 0
+  }
+
+  /**
+   * First record of the block at a host address, built if need be; 0 if the instruction there
+   * goes on in a page that `nextPage` cannot give. Blocks with `isCrossing` set must not be
+   * linked to.
+   */
+  find(
+    host: number,
+    mode: number,
+    features: ReadonlySet<string>,
+    nextPage: () => number,
+  ): Found {
+    const key = host * MODES + mode
+    const known = this.#blocks.get(key)
+    if (known) {
+      if (known.nextPage < 0) return known
+      const next = nextPage()
+      if (next < 0) return NOTHING
+      if (next === known.nextPage) return known
+      this.#drop(known)
+    }
+    return this.#build(key, host, mode, features, nextPage)
+  }
+
+  #build(
+    key: number,
+    host: number,
+    mode: number,
+    features: ReadonlySet<string>,
+    nextPage: () => number,
+  ): Found {
+    if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#arenaEnd) this.flush()
+    let crossed = -1
+    const built: Built | undefined = this.#builder.build(
+      this.#next,
+      host,
+      mode,
+      features,
+      () => {
+        crossed = nextPage()
+        return crossed
+      },
+    )
+    if (!built) return NOTHING
+    this.#next += built.records * RECORD_SIZE
+    this.blocksBuilt++
+    this.instructionsDecoded += built.records
+    const block: Block = {
+      key,
+      rec: built.rec,
+      records: built.records,
+      start: host,
+      end: host + built.bytes,
+      nextPage: built.isCrossing ? crossed : -1,
+      isCrossing: built.isCrossing,
+    }
+    this.#blocks.set(key, block)
+    this.#register(block, host)
+    if (built.isCrossing) this.#register(block, crossed)
+    return block
+  }
+
+  #register(block: Block, host: number): void {
+    const frame = host >>> PAGE_SHIFT
+    const blocks = this.#frames.get(frame)
+    if (blocks) {
+      blocks.push(block)
+      return
+    }
+    this.#frames.set(frame, [block])
+    this.#hasCode[frame] = 1
+    this.#protect(frame << PAGE_SHIFT)
+  }
+
+  /** To be called after bytes of host memory have changed. True if blocks were dropped. */
+  written(host: number, size: number): boolean {
+    const last = (host + size - 1) >>> PAGE_SHIFT
+    let dropped = false
+    for (let frame = host >>> PAGE_SHIFT; frame <= last; frame++) {
+      if (this.#hasCode[frame] && this.#writtenFrame(frame, host, size)) dropped = true
+    }
+    return dropped
+  }
+
+  #writtenFrame(frame: number, host: number, size: number): boolean {
+    const blocks = this.#frames.get(frame) as Block[]
+    if (!blocks.some((block) => overlaps(block, frame, host, size))) return false
+    this.invalidations++
+    for (const block of blocks) this.#drop(block)
+    this.#frames.delete(frame)
+    this.#hasCode[frame] = 0
+    this.#dropped()
+    return true
+  }
+
+  /** Makes a block's records leave. It stays listed with its frames until they are written. */
+  #drop(block: Block): void {
+    const { u32 } = this.#memory
+    for (let i = 0; i < block.records; i++) {
+      u32[(block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2] = HANDLER_DEAD
+    }
+    if (this.#blocks.get(block.key) === block) this.#blocks.delete(block.key)
+  }
+
+  /** Forgets all blocks and uses their room again. */
+  flush(): void {
+    this.#blocks.clear()
+    this.#frames.clear()
+    this.#hasCode.fill(0)
+    this.#next = this.#arena
+    this.flushes++
+    this.#forgetAll()
+  }
+}
+
+interface Found {
+  readonly rec: number
+  readonly isCrossing: boolean
+}
+
+const NOTHING: Found = { rec: 0, isCrossing: false }
+
+function overlaps(block: Block, frame: number, host: number, size: number): boolean {
+  const page = frame << PAGE_SHIFT
+  // On its second page a crossing instruction covers what its end passes the first page by.
+  const isSecond = block.start >>> PAGE_SHIFT !== frame
+  const start = isSecond ? page : block.start
+  const end = isSecond ? page + ((block.end - 1) & 0xfff) + 1 : block.end
+  return host < end && host + size > start
+}

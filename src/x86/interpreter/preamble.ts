@@ -1,0 +1,27 @@
+// What a class of instructions checks before anything else: privilege, and whether the unit it
+// needs is there. (SDM vol. 2, the exception tables; CR0.EM and TS, CR4.OSFXSR: vol. 3A, 2.5.)
+
+import type { Row } from '../decode/row.ts'
+import { GP, NM, type Emitter, UD } from '../emit/emitter.ts'
+import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
+import * as S from '../state.ts'
+
+/** Emits the checks that the attributes of a row ask for. */
+export function preamble(e: Emitter, row: Row): void {
+  const { f } = e
+  const has = (attribute: 'cpl0' | 'sse' | 'mmx' | 'x87') => row.attributes.has(attribute)
+  if (has('cpl0')) e.raiseIf(e.stateLoad('i32.load', S.CPL), GP, 0)
+  if (!has('sse') && !has('mmx') && !has('x87')) return
+  const cr0 = e.stateLoad('i32.load', S.CR0)
+  if (has('x87') && !has('sse') && !has('mmx')) {
+    e.raiseIf(f.and(cr0, f.i32(CR0_EM | CR0_TS)), NM)
+    return
+  }
+  let invalid = f.and(cr0, f.i32(CR0_EM))
+  if (has('sse')) {
+    const cr4 = e.stateLoad('i32.load', S.CR4)
+    invalid = f.or(invalid, f.and(f.not(cr4), f.i32(CR4_OSFXSR)))
+  }
+  e.raiseIf(invalid, UD)
+  e.raiseIf(f.and(cr0, f.i32(CR0_TS)), NM)
+}

@@ -1,0 +1,223 @@
+// The interpreter's emitter: operands are found at run time, through the record of the decoded
+// instruction. What it emits is a handler `(rec, cpu)`, good for every instruction of its shape,
+// and ends with a tail call of the next record's handler.
+
+import type { Value } from '../../wasm/value.ts'
+import { Emitter, GP } from '../emit/emitter.ts'
+import {
+  FORM_BASE,
+  FORM_FLAT,
+  FORM_INDEX,
+  FORM_SEGMENT_BASE,
+  FORM_SHORT,
+  type Operand,
+  type RegisterField,
+} from '../emit/operand.ts'
+import * as S from '../state.ts'
+import * as R from './record.ts'
+
+/** Entries of the jump cache: i64 linear address, i32 record, i32 key. */
+export const JUMP_CACHE_ENTRIES = 4096
+export const JUMP_CACHE_ENTRY_SHIFT = 4
+
+export class RecordEmitter extends Emitter {
+  #byte(offset: number): Value {
+    return this.f.load('i32.load8_u', this.rec, offset)
+  }
+
+  #field(field: 'reg' | 'rm'): Value {
+    return this.#byte(field === 'reg' ? R.REC_REG : R.REC_RM)
+  }
+
+  protected override gprAddress(operand: Operand & { kind: 'gpr' }): Value {
+    const { f } = this
+    if (typeof operand.field !== 'number') return f.add(this.cpu, this.#field(operand.field))
+    const isHighByte = operand.bits === 8 && operand.field >= 4 && operand.field < 8
+    const offset = isHighByte ? (operand.field - 4) * 8 + 1 : operand.field * 8
+    return f.add(this.cpu, f.i32(S.GPR + offset))
+  }
+
+  override registerNumber(operand: Operand): Value {
+    const { field } = operand as { field: RegisterField }
+    return typeof field === 'number' ? this.f.i32(field) : this.#field(field)
+  }
+
+  protected override immediate(second: boolean): Value {
+    const { f } = this
+    return second
+      ? f.extendU(f.load('i32.load', this.rec, R.REC_SECOND_IMMEDIATE))
+      : f.load('i64.load', this.rec, R.REC_IMMEDIATE)
+  }
+
+  #register(at: number): Value {
+    return this.f.load('i64.load', this.f.add(this.cpu, this.#byte(at)))
+  }
+
+  override effectiveAddress(): Value {
+    const { f } = this
+    const displacement = f.load('i64.load32_s', this.rec, R.REC_DISPLACEMENT)
+    const base = f.add(this.#register(R.REC_BASE), displacement)
+    if (this.shape.form === FORM_BASE) return base
+    const scale = f.load('i64.load8_u', this.rec, R.REC_SCALE)
+    const sum = f.add(base, f.shl(this.#register(R.REC_INDEX), scale))
+    return this.cutAddress(sum)
+  }
+
+  override segmented(offset: Value, size: number, isWrite: boolean): Value {
+    const { f } = this
+    switch (this.shape.form) {
+      case FORM_BASE:
+      case FORM_INDEX:
+      case FORM_FLAT:
+        return offset
+      case FORM_SEGMENT_BASE:
+      case FORM_SHORT:
+        return f.add(offset, this.#register(R.REC_SEGMENT_BASE))
+      default: {
+        const segment = this.#byte(R.REC_SEGMENT)
+        const at = f.add(this.cpu, f.mul(segment, f.i32(S.SEGMENT_SIZE)))
+        const limit = S.SEGMENT + (isWrite ? S.SEG_WRITE_LIMIT : S.SEG_READ_LIMIT)
+        this.checkLimit(f.load('i64.load', at, limit), offset, size, isWrite, segment)
+        const linear = f.add(offset, this.#register(R.REC_SEGMENT_BASE))
+        return f.and(linear, f.i64(0xffffffffn))
+      }
+    }
+  }
+
+  get #endOffset(): Value {
+    return this.f.load('i64.load16_u', this.rec, R.REC_END)
+  }
+
+  override nextRip(): Value {
+    return this.#rip(this.#endOffset)
+  }
+
+  override thisRip(): Value {
+    const { f } = this
+    return this.#rip(f.sub(this.#endOffset, f.load('i64.load8_u', this.rec, R.REC_LENGTH)))
+  }
+
+  #rip(offset: Value): Value {
+    return this.cutRip(this.f.add(this.stateLoad('i64.load', S.RIP_BASE), offset))
+  }
+
+  /** RIP outside 64-bit mode has 32 bits. */
+  protected cutRip(rip: Value): Value {
+    return this.shape.codeSize === 64 ? rip : this.f.and(rip, this.f.i64(0xffffffffn))
+  }
+
+  #run(rec: Value): void {
+    const { f } = this
+    f.returnCallIndirect(['i32', 'i32'], [], f.load('i32.load', rec, R.REC_HANDLER), rec, this.cpu)
+  }
+
+  override next(): void {
+    this.#run(this.f.add(this.rec, this.f.i32(R.RECORD_SIZE)))
+  }
+
+  override again(): void {
+    const { f } = this
+    const budget = f.sub(this.stateLoad('i32.load', S.BUDGET), f.i32(1))
+    f.if(
+      f.ltS(budget, f.i32(0)),
+      () => {
+        // What of the block has not run is given back; this instruction did not end.
+        const left = this.#byte(R.REC_LEFT)
+        const refund = f.add(this.stateLoad('i32.load', S.BUDGET), f.sub(left, f.i32(1)))
+        this.stateStore('i32.store', S.BUDGET, refund)
+        this.leaveTo(this.thisRip(), S.EXIT_LOOK)
+      },
+      undefined,
+      'unlikely',
+    )
+    this.stateStore('i32.store', S.BUDGET, budget)
+    this.#run(this.rec)
+  }
+
+  /** Enters a block: takes its instructions from the budget, or leaves before it. */
+  #enter(target: Value, rip: () => Value): void {
+    const { f } = this
+    // A branch in the middle of a block gives back what follows it.
+    const refund = f.sub(this.#byte(R.REC_LEFT), f.i32(1))
+    const available = f.add(this.stateLoad('i32.load', S.BUDGET), refund)
+    const budget = f.sub(available, f.load('i32.load8_u', target, R.REC_LEFT))
+    f.if(
+      f.ltS(budget, f.i32(0)),
+      () => {
+        this.stateStore('i32.store', S.BUDGET, available)
+        this.leaveTo(rip(), S.EXIT_BUDGET)
+      },
+      undefined,
+      'unlikely',
+    )
+    this.stateStore('i32.store', S.BUDGET, budget)
+    this.#run(target)
+  }
+
+  /** RIP of the branch target in the record. */
+  #branchTarget(): Value {
+    const { f, shape } = this
+    const rip = this.#rip(f.load('i64.load', this.rec, R.REC_IMMEDIATE))
+    return shape.operandSize === 16 ? f.and(rip, f.i64(0xffffn)) : rip
+  }
+
+  override jump(_target: Operand): void {
+    const { f } = this
+    if (!this.shape.near) return this.jumpTo(this.#branchTarget())
+    const link = f.load('i32.load', this.rec, R.REC_LINK)
+    const target = f.choose(
+      'i32',
+      link,
+      () => link,
+      () => {
+        const found = this.callRuntime('resolve', this.cpu, this.rec)
+        this.leaveIf(f.eqz(found))
+        return found
+      },
+      'likely',
+    )
+    this.#enter(target, () => this.#branchTarget())
+  }
+
+  override jumpTo(rip: Value, commit?: () => void): void {
+    const { f, shape } = this
+    const linear =
+      shape.codeSize === 64
+        ? rip
+        : f.and(f.add(rip, this.stateLoad('i64.load', S.SEG_BASE + S.CS * 8)), f.i64(0xffffffffn))
+    const low = f.wrap(linear)
+    const hash = f.xor(low, f.shrU(low, f.i32(12)))
+    const index = f.and(hash, f.i32(JUMP_CACHE_ENTRIES - 1))
+    const entry = f.add(
+      this.stateLoad('i32.load', S.JUMP_CACHE),
+      f.shl(index, f.i32(JUMP_CACHE_ENTRY_SHIFT)),
+    )
+    const isHit = f.and(
+      f.eq(f.load('i64.load', entry, 0), linear),
+      f.eq(f.load('i32.load', entry, 12), this.stateLoad('i32.load', S.JUMP_KEY)),
+    )
+    const target = f.choose(
+      'i32',
+      isHit,
+      () => {
+        const found = f.load('i32.load', entry, 8)
+        commit?.()
+        return found
+      },
+      () => {
+        if (shape.codeSize === 64) {
+          const canonical = f.shrS(f.shl(rip, f.i64(16)), f.i64(16))
+          this.raiseIf(f.ne(canonical, rip), GP)
+        }
+        commit?.()
+        this.stateStore('i64.store', S.RIP, rip)
+        const found = this.callRuntime('lookup', this.cpu, this.rec)
+        this.leaveIf(f.eqz(found))
+        return found
+      },
+      'likely',
+    )
+    this.stateStore('i64.store', S.RIP_BASE, f.sub(rip, f.and(linear, f.i64(0xfff))))
+    this.#enter(target, () => rip)
+  }
+}

@@ -1,0 +1,60 @@
+// The host's one memory: everything that WebAssembly code touches lies in it, from the state of
+// the virtual processors to the machine frames of the guests. Permanent areas are handed out
+// once, from the bottom up; what remains belongs to the frame table of the machine.
+
+import { Bug } from '../../base/errors.ts'
+
+const PAGE = 65536
+
+/** An area that was handed out, for maps of the memory in diagnostics. */
+export interface Area {
+  readonly name: string
+  readonly offset: number
+  readonly bytes: number
+}
+
+export class HostMemory {
+  readonly memory: WebAssembly.Memory
+  readonly view: DataView
+  readonly u8: Uint8Array
+  readonly u16: Uint16Array
+  readonly u32: Uint32Array
+  readonly i32: Int32Array
+  readonly u64: BigUint64Array
+  readonly areas: Area[] = []
+  /** Bytes of the whole memory. */
+  readonly size: number
+  // Offset 0 stays unused: it stands for "none" in every pointer that WebAssembly code keeps.
+  #next = 4096
+
+  /** A memory of at least `bytes` bytes; untouched parts cost nothing on the hosts we know. */
+  constructor(bytes: number) {
+    const pages = Math.ceil(bytes / PAGE)
+    if (pages > 65536) throw new Bug(`a host memory of ${bytes} bytes needs 64-bit addresses`)
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
+    const { buffer } = this.memory
+    this.size = buffer.byteLength
+    this.view = new DataView(buffer)
+    this.u8 = new Uint8Array(buffer)
+    this.u16 = new Uint16Array(buffer)
+    this.u32 = new Uint32Array(buffer)
+    this.i32 = new Int32Array(buffer)
+    this.u64 = new BigUint64Array(buffer)
+  }
+
+  /** Hands out an area for good; the offset is a multiple of `align` (a power of two). */
+  allocate(bytes: number, align = 64, name = 'unnamed'): number {
+    const offset = Math.ceil(this.#next / align) * align
+    if (offset + bytes > this.size) {
+      throw new Bug(`${name}: ${bytes} bytes do not fit into the host's memory`)
+    }
+    this.#next = offset + bytes
+    this.areas.push({ name, offset, bytes })
+    return offset
+  }
+
+  /** Bytes that are not handed out yet. */
+  get available(): number {
+    return this.size - this.#next
+  }
+}

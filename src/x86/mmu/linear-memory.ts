@@ -1,0 +1,174 @@
+// Guest memory by linear address, in TypeScript: the accesses that emitted code's fast path does
+// not cover (TLB misses, page crossings, MMIO, pages with decoded code), and those of host
+// instructions, descriptor tables and stacks that exceptions push.
+
+import type { CpuHost } from '../cpu-host.ts'
+import { GuestFault } from '../guest-fault.ts'
+import type { CodeCache } from '../interpreter/code-cache.ts'
+import type { HostMemory } from '../memory/host-memory.ts'
+import { CONTEXT_SUPERVISOR, CONTEXT_SUPERVISOR_AC, CONTEXT_USER, type Tlb } from './tlb.ts'
+import {
+  ACCESS_FETCH,
+  ACCESS_READ,
+  ACCESS_WRITE,
+  MMIO_FRAME,
+  type Walker,
+} from './walker.ts'
+
+const PAGE = 4096
+const PF = 14
+const GP = 13
+
+/** Whose rights an access has. */
+export interface Privilege {
+  readonly isUser: boolean
+  /** RFLAGS.AC is set and counts: SMAP lets go. */
+  readonly ac: boolean
+  /** TLB context that translations are entered into, or -1. */
+  readonly context: number
+}
+
+export const USER: Privilege = { isUser: true, ac: false, context: CONTEXT_USER }
+export const SUPERVISOR: Privilege = { isUser: false, ac: false, context: CONTEXT_SUPERVISOR }
+export const SUPERVISOR_AC: Privilege = { isUser: false, ac: true, context: CONTEXT_SUPERVISOR_AC }
+
+/** Host address of bytes without memory behind them (unpopulated or MMIO). */
+const NOT_MEMORY = -1
+
+export class LinearMemory {
+  readonly #memory: HostMemory
+  readonly #walker: Walker
+  readonly #tlb: Tlb
+  readonly #code: CodeCache
+  readonly #host: CpuHost
+  /** Guest physical address of the last translation. */
+  gpa = 0
+  /** Addresses in 64-bit mode must be canonical; outside it they have 32 bits. */
+  isLongMode = false
+  /** No entries for the fast path: every access is looked at (data breakpoints). */
+  isWatching = false
+
+  constructor(memory: HostMemory, walker: Walker, tlb: Tlb, code: CodeCache, host: CpuHost) {
+    this.#memory = memory
+    this.#walker = walker
+    this.#tlb = tlb
+    this.#code = code
+    this.#host = host
+  }
+
+  /**
+   * Host address of a linear address, or -1 for what is not memory. Throws the page fault or
+   * #GP that the access deserves. Enters the translation into the TLB.
+   */
+  translate(lo: number, hi: number, access: number, who: Privilege): number {
+    const top = hi >> 15
+    if (this.isLongMode && top !== 0 && top !== -1) throw new GuestFault(GP)
+    const walker = this.#walker
+    if (!walker.walk(lo, hi, access, who.isUser, who.ac)) {
+      throw new GuestFault(PF, walker.result.errorCode, linearOf(lo, hi))
+    }
+    const { gfn, frame, isWriteReady } = walker.result
+    this.gpa = gfn * PAGE + (lo & (PAGE - 1))
+    if (frame < 0) return NOT_MEMORY
+    const page = frame * PAGE
+    if (access !== ACCESS_FETCH && who.context >= 0 && !this.isWatching) {
+      this.#tlb.fill(who.context, lo, hi, page, isWriteReady && !this.#code.hasCode(page))
+    }
+    return page + (lo & (PAGE - 1))
+  }
+
+  /** Copies `size` bytes out of guest memory to host address `to`. Throws GuestFault. */
+  readTo(lo: number, hi: number, size: number, to: number, who: Privilege): void {
+    const first = Math.min(size, PAGE - (lo & (PAGE - 1)))
+    this.#readPiece(lo, hi, first, to, who)
+    if (first < size) {
+      const next = nextPage(lo, hi)
+      this.#readPiece(next.lo, next.hi, size - first, to + first, who)
+    }
+  }
+
+  #readPiece(lo: number, hi: number, size: number, to: number, who: Privilege): void {
+    const from = this.translate(lo, hi, ACCESS_READ, who)
+    if (from >= 0) this.#memory.u8.copyWithin(to, from, from + size)
+    else this.#readDevice(this.gpa, size, to)
+  }
+
+  #readDevice(gpa: number, size: number, to: number): void {
+    const { view, u8 } = this.#memory
+    for (let done = 0; done < size; ) {
+      const piece = pieceOf(gpa + done, size - done)
+      const value = this.#isDevice(gpa) ? this.#host.mmioRead(gpa + done, piece) : ONES
+      if (piece === 8) view.setBigUint64(to + done, BigInt.asUintN(64, value), true)
+      else for (let i = 0; i < piece; i++) u8[to + done + i] = Number((value >> BigInt(8 * i)) & 255n)
+      done += piece
+    }
+  }
+
+  #isDevice(gpa: number): boolean {
+    return this.#host.frameOf(Math.floor(gpa / PAGE)) === MMIO_FRAME
+  }
+
+  /**
+   * Copies `size` bytes at host address `from` into guest memory. All of it may be written
+   * before any of it is. Throws GuestFault.
+   */
+  writeFrom(lo: number, hi: number, size: number, from: number, who: Privilege): void {
+    const first = Math.min(size, PAGE - (lo & (PAGE - 1)))
+    const at = this.translate(lo, hi, ACCESS_WRITE, who)
+    const gpa = this.gpa
+    if (first === size) return this.#put(at, gpa, size, from)
+    const next = nextPage(lo, hi)
+    const at2 = this.translate(next.lo, next.hi, ACCESS_WRITE, who)
+    const gpa2 = this.gpa
+    this.#put(at, gpa, first, from)
+    this.#put(at2, gpa2, size - first, from + first)
+  }
+
+  /** Checks that `size` bytes may be written. Throws GuestFault. */
+  probeWrite(lo: number, hi: number, size: number, who: Privilege): void {
+    this.translate(lo, hi, ACCESS_WRITE, who)
+    if ((lo & (PAGE - 1)) + size > PAGE) {
+      const next = nextPage(lo, hi)
+      this.translate(next.lo, next.hi, ACCESS_WRITE, who)
+    }
+  }
+
+  #put(at: number, gpa: number, size: number, from: number): void {
+    if (at >= 0) {
+      this.#memory.u8.copyWithin(at, from, from + size)
+      this.#code.written(at, size)
+      return
+    }
+    if (!this.#isDevice(gpa)) return
+    for (let done = 0; done < size; ) {
+      const piece = pieceOf(gpa + done, size - done)
+      let value = 0n
+      for (let i = piece - 1; i >= 0; i--) {
+        value = (value << 8n) | BigInt(this.#memory.u8[from + done + i] as number)
+      }
+      this.#host.mmioWrite(gpa + done, piece, value)
+      done += piece
+    }
+  }
+}
+
+const ONES = 0xffffffffffffffffn
+
+/** The largest naturally aligned access that devices get. */
+function pieceOf(gpa: number, left: number): number {
+  for (const size of [8, 4, 2]) if (left >= size && gpa % size === 0) return size
+  return 1
+}
+
+function linearOf(lo: number, hi: number): bigint {
+  return (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)
+}
+
+const NEXT = { lo: 0, hi: 0 }
+
+/** Start of the following page. */
+function nextPage(lo: number, hi: number): { readonly lo: number; readonly hi: number } {
+  NEXT.lo = ((lo & -PAGE) + PAGE) | 0
+  NEXT.hi = NEXT.lo === 0 ? (hi + 1) | 0 : hi
+  return NEXT
+}

@@ -1,0 +1,93 @@
+// The software TLB of a virtual processor, in linear memory so that emitted code can probe it.
+// Three direct-mapped contexts: user, supervisor, and supervisor with RFLAGS.AC set (SMAP lets
+// go). An entry is 32 bytes:
+//
+//   +0 i64 tag for loads    +8 i64 tag for stores    +16 i32 host offset minus linear address
+//
+// A tag is the linear address of the page, or -1: no access of that kind without a closer look.
+
+import type { HostMemory } from '../memory/host-memory.ts'
+
+export const TLB_READ = 0
+export const TLB_WRITE = 8
+export const TLB_ADDEND = 16
+export const TLB_ENTRY_SHIFT = 5
+export const TLB_INDEX_MASK = 1023
+
+const ENTRIES = TLB_INDEX_MASK + 1
+const CONTEXT_BYTES = ENTRIES << TLB_ENTRY_SHIFT
+
+export const CONTEXT_USER = 0
+export const CONTEXT_SUPERVISOR = 1
+export const CONTEXT_SUPERVISOR_AC = 2
+const CONTEXTS = 3
+
+const NO_TAG = 0xffffffffffffffffn
+
+export class Tlb {
+  readonly #memory: HostMemory
+  readonly #base: number
+  /** Entries filled since the last flush; a flush of an empty TLB costs nothing. */
+  #isEmpty = false
+  fills = 0
+  flushes = 0
+
+  constructor(memory: HostMemory) {
+    this.#memory = memory
+    this.#base = memory.allocate(CONTEXTS * CONTEXT_BYTES, 4096, 'tlb')
+    this.flush()
+  }
+
+  /** Host offset of a context's entries, for TLB_BASE in the state block. */
+  contextBase(context: number): number {
+    return this.#base + context * CONTEXT_BYTES
+  }
+
+  #entry(context: number, page: number): number {
+    return this.contextBase(context) + ((page & TLB_INDEX_MASK) << TLB_ENTRY_SHIFT)
+  }
+
+  /**
+   * Enters a translation. `lo`, `hi`: halves of the linear address; `host`: host offset of the
+   * page's first byte; `write`: stores need no closer look.
+   */
+  fill(context: number, lo: number, hi: number, host: number, write: boolean): void {
+    const { i32 } = this.#memory
+    const pageLo = lo & ~0xfff
+    const at = this.#entry(context, lo >>> 12) >>> 2
+    i32[at] = pageLo
+    i32[at + 1] = hi
+    i32[at + 2] = write ? pageLo : -1
+    i32[at + 3] = write ? hi : -1
+    i32[at + 4] = (host - pageLo) | 0
+    this.#isEmpty = false
+    this.fills++
+  }
+
+  /** Forgets one page, in all contexts. */
+  flushPage(lo: number): void {
+    const { u64 } = this.#memory
+    for (let context = 0; context < CONTEXTS; context++) {
+      const at = this.#entry(context, lo >>> 12) >>> 3
+      u64[at] = NO_TAG
+      u64[at + 1] = NO_TAG
+    }
+  }
+
+  flush(): void {
+    if (this.#isEmpty) return
+    this.#memory.u8.fill(0xff, this.#base, this.#base + CONTEXTS * CONTEXT_BYTES)
+    this.#isEmpty = true
+    this.flushes++
+  }
+
+  /** Takes the right to store without a closer look from all entries of a host page. */
+  protect(host: number): void {
+    const { i32, u64 } = this.#memory
+    const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2
+    for (let at = this.#base >>> 2; at < end; at += 1 << (TLB_ENTRY_SHIFT - 2)) {
+      const pageLo = i32[at] as number
+      if ((((i32[at + 4] as number) + pageLo) | 0) === (host | 0)) u64[(at + 2) >>> 1] = NO_TAG
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// Limits and rights of segments outside 64-bit mode. Emitted code compares an offset with the
+// highest one that is certainly good; what lies beyond comes here. (SDM vol. 3A, 5.3 and 5.5.)
+
+import type { Registers } from '../registers.ts'
+import * as S from '../state.ts'
+import {
+  ATTR_CODE,
+  ATTR_DB,
+  ATTR_EXPAND_DOWN,
+  ATTR_P,
+  ATTR_READABLE,
+  ATTR_UNUSABLE,
+  ATTR_WRITABLE,
+} from './current-mode.ts'
+
+/** May `size` bytes at an offset of a segment be read, or written? */
+export function checkSegmentAccess(
+  cpu: Registers,
+  segment: number,
+  offset: number,
+  size: number,
+  isWrite: boolean,
+): boolean {
+  const attributes = cpu.segmentAttributes(segment)
+  const isCode = (attributes & ATTR_CODE) !== 0
+  if (attributes & ATTR_UNUSABLE || !(attributes & ATTR_P)) return false
+  if (isWrite && (isCode || !(attributes & ATTR_WRITABLE))) return false
+  if (!isWrite && isCode && !(attributes & ATTR_READABLE)) return false
+  const limit = cpu.segmentLimit(segment)
+  const last = offset + size - 1
+  if (!isCode && attributes & ATTR_EXPAND_DOWN) {
+    const top = attributes & ATTR_DB ? 0xffffffff : 0xffff
+    return offset > limit && last <= top
+  }
+  return last <= limit
+}
+
+/** Loads the hidden part of a segment register: base, limit in bytes - 1, attributes. */
+export function setSegment(
+  cpu: Registers,
+  segment: number,
+  selector: number,
+  base: bigint,
+  limit: number,
+  attributes: number,
+): void {
+  const at = S.SEGMENT + segment * S.SEGMENT_SIZE
+  cpu.set32(at + S.SEG_SELECTOR, selector)
+  cpu.set32(at + S.SEG_LIMIT, limit)
+  cpu.set32(at + S.SEG_ATTRIBUTES, attributes)
+  cpu.setSegmentBase(segment, base)
+  const isPlain = !(attributes & ATTR_UNUSABLE) && (attributes & ATTR_P) !== 0
+  const isCode = (attributes & ATTR_CODE) !== 0
+  const expandsDown = !isCode && (attributes & ATTR_EXPAND_DOWN) !== 0
+  const reads = isPlain && !expandsDown && (!isCode || (attributes & ATTR_READABLE) !== 0)
+  const writes = isPlain && !expandsDown && !isCode && (attributes & ATTR_WRITABLE) !== 0
+  cpu.setU64(at + S.SEG_READ_LIMIT, reads ? BigInt(limit >>> 0) : -1n)
+  cpu.setU64(at + S.SEG_WRITE_LIMIT, writes ? BigInt(limit >>> 0) : -1n)
+}

@@ -1,0 +1,105 @@
+// SYSCALL, SYSRET, SYSENTER and SYSEXIT: flat segments without descriptors being read.
+// (SDM vol. 2; AMD APM vol. 3. SYSCALL outside 64-bit mode works as on AMD.)
+
+import type { Cpu } from '../cpu.ts'
+import { GuestFault } from '../guest-fault.ts'
+import { CR0_PE, EFER_LMA, EFER_SCE } from '../mmu/walker.ts'
+import { FLAG_IF, FLAG_RF, FLAG_VM } from '../registers.ts'
+import * as S from '../state.ts'
+import {
+  ATTR_ACCESSED,
+  ATTR_CODE,
+  ATTR_DB,
+  ATTR_G,
+  ATTR_L,
+  ATTR_P,
+  ATTR_READABLE,
+  ATTR_S,
+  ATTR_WRITABLE,
+} from './current-mode.ts'
+import { setSegment } from './segment-access.ts'
+
+const UD = 6
+const GP = 13
+
+const CODE = ATTR_P | ATTR_S | ATTR_CODE | ATTR_READABLE | ATTR_ACCESSED | ATTR_G
+const DATA = ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED | ATTR_G | ATTR_DB
+
+function setFlatCode(cpu: Cpu, selector: number, cpl: number, is64: boolean): void {
+  const size = is64 ? ATTR_L : ATTR_DB
+  setSegment(cpu, S.CS, selector, 0n, 0xffffffff, CODE | size | (cpl << 13))
+  cpu.set32(S.CPL, cpl)
+}
+
+function setFlatStack(cpu: Cpu, selector: number, cpl: number): void {
+  setSegment(cpu, S.SS, selector, 0n, 0xffffffff, DATA | (cpl << 13))
+}
+
+export function syscall(cpu: Cpu): void {
+  if (!(cpu.efer & EFER_SCE) || !(cpu.cr0 & CR0_PE)) throw new GuestFault(UD)
+  const star = cpu.getU64(S.STAR)
+  const selector = Number((star >> 32n) & 0xfffcn)
+  const next = cpu.nextRip
+  const isLong = (cpu.efer & EFER_LMA) !== 0
+  const is64 = cpu.codeSize === 64
+  cpu.writeRegister(S.RCX, next)
+  if (isLong) {
+    const flags = cpu.rflags & ~FLAG_RF
+    cpu.writeRegister(11, BigInt(flags >>> 0))
+    cpu.rflags = flags & ~cpu.getI32(S.SFMASK)
+    cpu.rip = cpu.getU64(is64 ? S.LSTAR : S.CSTAR)
+  } else {
+    cpu.rflags &= ~(FLAG_VM | FLAG_IF | FLAG_RF)
+    cpu.rip = star & 0xffffffffn
+  }
+  setFlatCode(cpu, selector, 0, isLong)
+  setFlatStack(cpu, selector + 8, 0)
+  cpu.modeChanged()
+}
+
+/** `is64`: with REX.W, back to 64-bit code. */
+export function sysret(cpu: Cpu, is64: boolean): void {
+  if (!(cpu.efer & EFER_SCE) || !(cpu.cr0 & CR0_PE)) throw new GuestFault(UD)
+  const base = Number(cpu.getU64(S.STAR) >> 48n)
+  const rcx = cpu.readRegister(S.RCX)
+  const isLong = (cpu.efer & EFER_LMA) !== 0
+  if (is64 && BigInt.asUintN(64, BigInt.asIntN(48, rcx)) !== rcx) throw new GuestFault(GP)
+  if (isLong) {
+    const flags = Number(cpu.readRegister(11) & 0xffffffffn)
+    cpu.rflags = (flags & 0x3c7fd7 & ~FLAG_RF) | 2
+  } else {
+    cpu.rflags |= FLAG_IF
+  }
+  cpu.rip = is64 ? rcx : rcx & 0xffffffffn
+  setFlatCode(cpu, ((base + (is64 ? 16 : 0)) | 3) & 0xffff, 3, is64)
+  setFlatStack(cpu, ((base + 8) | 3) & 0xffff, 3)
+  cpu.modeChanged()
+}
+
+export function sysenter(cpu: Cpu): void {
+  const selector = Number(cpu.getU64(S.SYSENTER_CS)) & 0xfffc
+  if (!(cpu.cr0 & CR0_PE) || selector === 0) throw new GuestFault(GP)
+  const isLong = (cpu.efer & EFER_LMA) !== 0
+  const mask = isLong ? 0xffffffffffffffffn : 0xffffffffn
+  cpu.rflags &= ~(FLAG_VM | FLAG_IF)
+  cpu.writeRegister(S.RSP, cpu.getU64(S.SYSENTER_ESP) & mask)
+  cpu.rip = cpu.getU64(S.SYSENTER_EIP) & mask
+  setFlatCode(cpu, selector, 0, isLong)
+  setFlatStack(cpu, selector + 8, 0)
+  cpu.modeChanged()
+}
+
+export function sysexit(cpu: Cpu, is64: boolean): void {
+  const base = Number(cpu.getU64(S.SYSENTER_CS)) & 0xfffc
+  if (!(cpu.cr0 & CR0_PE) || base === 0) throw new GuestFault(GP)
+  const rip = cpu.readRegister(S.RDX)
+  const rsp = cpu.readRegister(S.RCX)
+  const isBad = (a: bigint) => BigInt.asUintN(64, BigInt.asIntN(48, a)) !== a
+  if (is64 && (isBad(rip) || isBad(rsp))) throw new GuestFault(GP)
+  const mask = is64 ? 0xffffffffffffffffn : 0xffffffffn
+  cpu.rip = rip & mask
+  cpu.writeRegister(S.RSP, rsp & mask)
+  setFlatCode(cpu, (base + (is64 ? 32 : 16)) | 3, 3, is64)
+  setFlatStack(cpu, (base + (is64 ? 40 : 24)) | 3, 3)
+  cpu.modeChanged()
+}

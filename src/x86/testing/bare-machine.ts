@@ -1,0 +1,105 @@
+// A processor with nothing around it, for tests and benchmarks of instructions: flat memory
+// without paging, a code segment of the wanted size, no devices.
+
+import type { CpuHost } from '../cpu-host.ts'
+import { Cpu } from '../cpu.ts'
+import { Engine } from '../engine.ts'
+import { HostMemory } from '../memory/host-memory.ts'
+import { CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE, EFER_LMA, EFER_LME } from '../mmu/walker.ts'
+import * as S from '../state.ts'
+import {
+  ATTR_ACCESSED,
+  ATTR_CODE,
+  ATTR_DB,
+  ATTR_G,
+  ATTR_L,
+  ATTR_P,
+  ATTR_READABLE,
+  ATTR_S,
+  ATTR_WRITABLE,
+} from '../system/current-mode.ts'
+import { setSegment } from '../system/segment-access.ts'
+
+const CR0_PE_ET_NE = 0x31
+
+/** Every feature that the processor implements and a test may want. */
+export const ALL_FEATURES: ReadonlySet<string> = new Set(
+  ('adx aes avx bmi1 bmi2 clflushopt clwb cmov cx16 cx8 erms fsgsbase fxsr invpcid lahf_lm lzcnt ' +
+    'mmx movbe nx pclmulqdq popcnt rdpid rdrand rdseed rdtscp sep sha sse sse2 sse3 sse4_1 sse4_2 ' +
+    'ssse3 syscall tsc xsave xsavec xsaveopt xsaves smap smep x87 fpu').split(' '),
+)
+
+export class BareMachine {
+  readonly memory: HostMemory
+  readonly engine: Engine
+  readonly cpu: Cpu
+  /** Host offset of guest physical address 0. */
+  readonly ram: number
+  /** What the guest wrote to ports, in order. */
+  readonly ports: { readonly port: number; readonly value: number }[] = []
+
+  /** `ramBytes` of memory from guest physical address 0; code of `codeSize` bits at CPL 0. */
+  constructor(
+    ramBytes: number,
+    codeSize: 16 | 32 | 64 = 64,
+    features: ReadonlySet<string> = ALL_FEATURES,
+  ) {
+    this.memory = new HostMemory(ramBytes + (96 << 20))
+    this.engine = new Engine(this.memory)
+    this.ram = this.memory.allocate(ramBytes, 4096, 'ram')
+    const base = this.ram >>> 12
+    const frames = ramBytes >>> 12
+    const host: CpuHost = {
+      frameOf: (gfn) => (gfn >= 0 && gfn < frames ? base + gfn : -1),
+      pendingInterrupt: () => -1,
+      acknowledgeInterrupt: () => {},
+      takeNmi: () => false,
+      portRead: () => 0xffffffff,
+      portWrite: (port, _size, value) => {
+        this.ports.push({ port, value })
+      },
+      mmioRead: () => 0xffffffffffffffffn,
+      mmioWrite: () => {},
+      readMsr: () => undefined,
+      writeMsr: () => false,
+      cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
+      vmcall: () => {},
+      readTsc: () => 0n,
+      readTaskPriority: () => 0,
+      writeTaskPriority: () => {},
+    }
+    this.cpu = new Cpu(this.engine, host, features)
+    this.#reset(codeSize)
+  }
+
+  #reset(codeSize: 16 | 32 | 64): void {
+    const { cpu } = this
+    const data = ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED
+    const big = codeSize === 16 ? 0 : ATTR_DB | ATTR_G
+    const limit = codeSize === 16 ? 0xffff : 0xffffffff
+    for (const segment of [S.ES, S.SS, S.DS, S.FS, S.GS]) {
+      setSegment(cpu, segment, 0x10, 0n, limit, data | big)
+    }
+    const code = ATTR_P | ATTR_S | ATTR_CODE | ATTR_READABLE | ATTR_ACCESSED
+    const size = codeSize === 64 ? ATTR_L | ATTR_G : big
+    setSegment(cpu, S.CS, 0x08, 0n, limit, code | size)
+    cpu.set32(S.CR0, CR0_PE_ET_NE)
+    cpu.set32(S.CR4, CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE)
+    if (codeSize === 64) {
+      cpu.set32(S.EFER, EFER_LMA | EFER_LME)
+      cpu.linear.isLongMode = true
+    }
+    cpu.rflags = 2
+    cpu.set32(S.MXCSR, 0x1f80)
+    cpu.set32(S.FCW, 0x37f)
+    cpu.walker.efer = cpu.efer
+    cpu.walker.cr4 = cpu.cr4
+    cpu.modeChanged()
+  }
+
+  /** Puts bytes at a guest physical address. */
+  load(gpa: number, bytes: Uint8Array): void {
+    this.memory.u8.set(bytes, this.ram + gpa)
+    this.engine.written(this.ram + gpa, bytes.length)
+  }
+}

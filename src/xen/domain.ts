@@ -1,0 +1,349 @@
+// A domain: its memory, its processors, its event channels and grants, and whether it lives. The
+// hypercalls act on it; the toolstack builds it and looks at why it ended.
+
+import { invariant } from '../base/errors.ts'
+import { FRAME_BYTES, type Mfn } from '../machine/frame-table.ts'
+import type { Clock } from '../machine/time.ts'
+import type { Timers } from '../machine/timers.ts'
+import { Tsc } from '../machine/tsc.ts'
+import { XEN_EINVAL, XEN_ENOENT, XEN_EOPNOTSUPP } from './abi/errno.ts'
+import { SHUTDOWN_MAX, SHUTDOWN_poweroff } from './abi/sched.ts'
+import type { Width } from './abi/structure.ts'
+import type { CpuidRegisters } from './cpuid-leaves.ts'
+import { TwoLevelEvents } from './event-2l.ts'
+import { EventChannels } from './event-channels.ts'
+import { CONTROL_BLOCK_SIZE, FifoEvents } from './event-fifo.ts'
+import { HostEvents } from './event-host.ts'
+import type { EventAbi } from './event-port.ts'
+import type { FrameMemory } from './frame-memory.ts'
+import type { GrantVersion } from './grant-entries.ts'
+import { type GrantParty, type GrantWorld, releaseAllGrants } from './grant-map.ts'
+import { GrantTable } from './grant-table.ts'
+import { hypercallPage } from './hypercall-page.ts'
+import { HvmParams } from './hvm-params.ts'
+import { MAX_GFNS, P2mType, PhysMap } from './phys-map.ts'
+import { PlatformPorts } from './platform-ports.ts'
+import { SavedTimer } from './saved-timer.ts'
+import { SharedInfo } from './shared-info.ts'
+import { Vcpu } from './vcpu.ts'
+
+/** What a domain is made with. */
+export interface DomainConfig {
+  readonly name: string
+  /** 16 bytes; zero if not given. */
+  readonly uuid?: Uint8Array
+  /** 0 for the control domain, which runs no guest code. */
+  readonly vcpus: number
+  /** Pages of memory it may have. */
+  readonly maxPages: number
+  /** max_event_channels - 1 of xl: the highest port. */
+  readonly maxPort?: number
+  readonly maxGrantFrames?: number
+  readonly maxMaptrackFrames?: number
+  readonly maxGrantVersion?: GrantVersion
+  /** Kilohertz of the time-stamp counter; 1 GHz if not given. */
+  readonly tscKhz?: number
+  /** Say in the guest's time information that the counters of all processors agree. */
+  readonly isTscStable?: boolean
+  /** What CPUID answers outside of Xen's own leaves. */
+  readonly cpuid?: (vcpu: number, leaf: number, subleaf: number) => CpuidRegisters
+  /** The processor is AMD's (or Hygon's): VMMCALL in the hypercall page. */
+  readonly isAmd?: boolean
+}
+
+/** What a domain needs of the hypervisor. */
+export interface DomainWorld extends GrantWorld {
+  readonly memory: FrameMemory
+  readonly clock: Clock
+  readonly timers: Timers
+  /** Nanoseconds since the host started, as the running processor sees it. */
+  now(): number
+  channelsOf(domid: number): EventChannels | undefined
+  /** The control domain's services have events to look at. */
+  hostEventsWanted(): void
+  /** The domain has shut down. */
+  domainShutDown(domain: Domain): void
+}
+
+const DEFAULT_MAX_PORT = 1023
+const DEFAULT_GRANT_FRAMES = 64
+const DEFAULT_MAPTRACK_FRAMES = 1024
+const DEFAULT_TSC_KHZ = 1_000_000
+const WATCHDOGS = 2
+
+export class Domain implements GrantParty {
+  readonly domid: number
+  readonly config: DomainConfig
+  readonly world: DomainWorld
+  readonly uuid: Uint8Array
+  readonly tsc: Tsc
+  readonly physMap = new PhysMap()
+  readonly shared: SharedInfo
+  readonly params = new HvmParams()
+  readonly grants: GrantTable
+  readonly channels: EventChannels
+  readonly vcpus: readonly Vcpu[]
+  readonly ports: PlatformPorts
+  /** SCHEDOP_watchdog: `isUsed` from the call that starts one until the one that ends it. */
+  readonly watchdogs: readonly { readonly timer: SavedTimer; isUsed: boolean }[]
+  maxPages: number
+  /** VMASST_TYPE_* bits that are on. */
+  vmAssist = 0
+  /** E820 entries of 20 bytes for XENMEM_memory_map; empty if the toolstack gave none. */
+  memoryMap: Uint8Array = new Uint8Array(0)
+  /** SHUTDOWN_* once the domain has shut down. */
+  shutdownReason: number | undefined
+  /** What SCHEDOP_shutdown_code said beforehand. */
+  shutdownCode: number | undefined
+  isDying = false
+  #pauses = 0
+  #fifo: FifoEvents | undefined
+
+  constructor(domid: number, config: DomainConfig, world: DomainWorld) {
+    this.domid = domid
+    this.config = config
+    this.world = world
+    this.uuid = config.uuid ?? new Uint8Array(16)
+    this.maxPages = config.maxPages
+    this.tsc = new Tsc(config.tscKhz ?? DEFAULT_TSC_KHZ)
+    this.shared = new SharedInfo(world.memory, this.#newXenFrame())
+    this.shared.writeWallClock(world.clock.wallBase)
+    this.grants = new GrantTable(world.memory, this.physMap, {
+      domid,
+      maxFrames: config.maxGrantFrames ?? DEFAULT_GRANT_FRAMES,
+      maxMaptrackFrames: config.maxMaptrackFrames ?? DEFAULT_MAPTRACK_FRAMES,
+      maxVersion: config.maxGrantVersion ?? 2,
+    })
+    this.vcpus = Array.from({ length: config.vcpus }, (_, id) => new Vcpu(this, id))
+    this.channels = new EventChannels(
+      {
+        domid,
+        maxPort: config.maxPort ?? DEFAULT_MAX_PORT,
+        vcpuCount: Math.max(1, config.vcpus),
+        pirqCount: 0,
+        channelsOf: (other) => world.channelsOf(other),
+      },
+      this.#firstAbi(),
+    )
+    this.ports = new PlatformPorts(() => this.shutDown(SHUTDOWN_poweroff))
+    this.watchdogs = Array.from({ length: WATCHDOGS }, () => ({
+      timer: new SavedTimer(world.timers, () => this.#watchdogBit()),
+      isUsed: false,
+    }))
+  }
+
+  /** Nanoseconds since the host started, as the running processor sees it. */
+  now(): number {
+    return this.world.now()
+  }
+
+  /** May its processors run. */
+  get isRunning(): boolean {
+    return this.#pauses === 0 && this.shutdownReason === undefined && !this.isDying
+  }
+
+  get isPaused(): boolean {
+    return this.#pauses > 0
+  }
+
+  pause(): void {
+    this.#pauses++
+    for (const vcpu of this.vcpus) vcpu.processor.requestExit()
+  }
+
+  unpause(): void {
+    invariant(this.#pauses > 0, `domain ${this.domid} is not paused`)
+    this.#pauses--
+  }
+
+  /** Pages of memory that it has; those of the Xen heap do not count. */
+  get totalPages(): number {
+    return this.world.memory.table.totalOf(this.domid)
+  }
+
+  /** FIFO events, once the guest has switched to them. */
+  get fifo(): FifoEvents | undefined {
+    return this.#fifo
+  }
+
+  /** The services of the host, if this is the control domain. */
+  get hostEvents(): HostEvents | undefined {
+    return this.channels.abi instanceof HostEvents ? this.channels.abi : undefined
+  }
+
+  /** Ends the domain's run for a reason (SHUTDOWN_*); the first reason stands. */
+  shutDown(reason: number): void {
+    if (this.shutdownReason !== undefined) return
+    const code = this.shutdownCode ?? reason
+    this.shutdownReason = code <= SHUTDOWN_MAX ? code : reason
+    for (const vcpu of this.vcpus) vcpu.processor.requestExit()
+    this.world.domainShutDown(this)
+  }
+
+  /** Lets a domain that has shut down go on (a suspend that was cancelled, or after a restore). */
+  resume(): void {
+    this.shutdownReason = undefined
+    this.shutdownCode = undefined
+  }
+
+  /** A processor went down by itself: the last one switches the power off. */
+  vcpuWentDown(): void {
+    if (this.vcpus.every((vcpu) => !vcpu.isUp)) this.shutDown(SHUTDOWN_poweroff)
+  }
+
+  /** New memory at a guest frame. False if the host or the domain's allowance has no more. */
+  populate(gfn: number): boolean {
+    if (this.totalPages >= this.maxPages) return false
+    const mfn = this.world.memory.table.allocate(this.domid)
+    if (mfn === undefined) return false
+    this.physMap.set(gfn, mfn, P2mType.ram_rw)
+    return true
+  }
+
+  /** Copies guest-physical memory; undefined if any of it is not RAM. */
+  readPhysical(gpa: number, length: number): Uint8Array<ArrayBuffer> | undefined {
+    const out = new Uint8Array(length)
+    for (let done = 0; done < length; ) {
+      const mfn = this.physMap.ramAt(Math.floor((gpa + done) / FRAME_BYTES))
+      if (mfn === undefined) return undefined
+      const offset = (gpa + done) % FRAME_BYTES
+      const piece = Math.min(length - done, FRAME_BYTES - offset)
+      out.set(this.world.memory.read(mfn, offset, piece), done)
+      done += piece
+    }
+    return out
+  }
+
+  /** Stores into guest-physical memory. False, and nothing is stored, if any of it is not RAM. */
+  writePhysical(gpa: number, bytes: Uint8Array): boolean {
+    if (bytes.length === 0) return true
+    const last = Math.floor((gpa + bytes.length - 1) / FRAME_BYTES)
+    for (let gfn = Math.floor(gpa / FRAME_BYTES); gfn <= last; gfn++) {
+      if (this.physMap.ramAt(gfn) === undefined) return false
+    }
+    for (let done = 0; done < bytes.length; ) {
+      const mfn = this.physMap.ramAt(Math.floor((gpa + done) / FRAME_BYTES)) as Mfn
+      const offset = (gpa + done) % FRAME_BYTES
+      const piece = Math.min(bytes.length - done, FRAME_BYTES - offset)
+      this.world.memory.write(mfn, offset, bytes.subarray(done, done + piece))
+      done += piece
+    }
+    return true
+  }
+
+  /** A reference of the frame of the domain's own writable RAM at a guest frame. */
+  takeFrame(gfn: bigint): Mfn | undefined {
+    const { table } = this.world.memory
+    const number = gfn < BigInt(MAX_GFNS) ? Number(gfn) : -1
+    if (this.physMap.typeOf(number) !== P2mType.ram_rw) return undefined
+    const mfn = this.physMap.frameOf(number)
+    return table.get(mfn, this.domid) ? mfn : undefined
+  }
+
+  /** The guest's width, learnt when it sets up its hypercall page or callback. */
+  latchWidth(width: Width): void {
+    if (this.shared.width === width) return
+    this.shared.width = width
+    this.shared.writeWallClock(this.world.clock.wallBase)
+  }
+
+  /** A write to the hypercall page's MSR; false is #GP. */
+  placeHypercallPage(value: bigint): boolean {
+    // Bits 11:0 number the page, and there is only one.
+    if (value & 0xfffn) return false
+    const mfn = this.takeFrame(value >> 12n)
+    if (mfn === undefined) return false
+    this.world.memory.write(mfn, 0, hypercallPage(this.config.isAmd ?? false))
+    this.world.memory.table.put(mfn)
+    return true
+  }
+
+  /** EVTCHNOP_init_control: a processor's control block; the first one switches to FIFO. */
+  initControl(gfn: bigint, offset: number, vcpu: number): number {
+    if (vcpu >= this.vcpus.length) return -XEN_ENOENT
+    if (offset > FRAME_BYTES - CONTROL_BLOCK_SIZE || offset % 8 !== 0) return -XEN_EINVAL
+    if (this.#fifo?.hasControlBlock(vcpu)) return -XEN_EINVAL
+    const mfn = this.takeFrame(gfn)
+    if (mfn === undefined) return -XEN_EINVAL
+    const fifo = this.#fifo ?? this.#newFifo()
+    fifo.setControlBlock(vcpu, mfn, offset)
+    if (!this.#fifo) {
+      this.#fifo = fifo
+      this.channels.switchAbi(fifo)
+    }
+    return 0
+  }
+
+  /** EVTCHNOP_expand_array: one more page of event words. */
+  expandArray(gfn: bigint): number {
+    const fifo = this.#fifo
+    if (!fifo) return -XEN_EOPNOTSUPP
+    const mfn = fifo.isArrayFull ? undefined : this.takeFrame(gfn)
+    if (mfn === undefined) return fifo.isArrayFull ? fifo.addArrayPage(0 as Mfn) : -XEN_EINVAL
+    const from = fifo.wordCount
+    fifo.addArrayPage(mfn)
+    this.channels.raiseLatched(from, fifo.wordCount)
+    return 0
+  }
+
+  /** EVTCHNOP_reset: closes all ports and goes back to two-level events. */
+  resetEvents(): void {
+    this.channels.closeAll()
+    if (!this.#fifo) return
+    for (const mfn of this.#fifo.frames()) this.world.memory.table.put(mfn)
+    this.#fifo = undefined
+    this.channels.switchAbi(this.#firstAbi())
+  }
+
+  /** Gives back everything. Frames that other domains still map live on until they let go. */
+  destroy(): void {
+    this.isDying = true
+    this.channels.destroy()
+    const { table } = this.world.memory
+    for (const mfn of this.#fifo?.frames() ?? []) table.put(mfn)
+    this.#fifo = undefined
+    for (const vcpu of this.vcpus) {
+      vcpu.destroy()
+      const old = vcpu.info.reset(vcpu.id)
+      if (old !== undefined) table.put(old)
+    }
+    for (const { timer } of this.watchdogs) timer.cancel()
+    releaseAllGrants(this.world, this)
+    this.grants.destroy()
+    for (const mfn of table.framesOf(this.domid)) table.free(mfn)
+  }
+
+  #newXenFrame(): Mfn {
+    const { memory } = this.world
+    const mfn = memory.table.allocate(this.domid, { xenHeap: true })
+    invariant(mfn !== undefined, 'no frame is free for a new domain')
+    memory.clear(mfn)
+    return mfn
+  }
+
+  #firstAbi(): EventAbi {
+    if (this.config.vcpus === 0) return new HostEvents(() => this.world.hostEventsWanted())
+    return new TwoLevelEvents(this.shared, this.#infos(), this.#eventTarget())
+  }
+
+  #newFifo(): FifoEvents {
+    return new FifoEvents(this.world.memory, this.#infos(), this.#eventTarget())
+  }
+
+  #infos() {
+    return this.vcpus.map((vcpu) => vcpu.info)
+  }
+
+  #eventTarget() {
+    return {
+      upcall: (vcpu: number) => this.vcpus[vcpu]?.upcall(),
+      wakePollers: (port: number) => {
+        for (const vcpu of this.vcpus) vcpu.wakeFromPoll(port)
+      },
+    }
+  }
+
+  #watchdogBit(): void {
+    this.shutDown(4)
+  }
+}

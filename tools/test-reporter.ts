@@ -1,0 +1,42 @@
+// A reporter for node:test: quiet about what passes, exact about what fails, and the totals as the
+// last line, in JSON behind a mark, for the script that adds them up. With `--test-isolation` of
+// processes (the default) a file that crashes or hangs is itself a failed test.
+
+import type { TestEvent } from 'node:test/reporters'
+import { relative } from 'node:path'
+
+/** What stands before the totals, at the start of the last line. */
+export const TOTALS_MARK = 'totals: '
+
+export interface Totals {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+/** The reporter: the text to print for a stream of test events. */
+export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  const totals: Totals = { passed: 0, failed: 0, skipped: 0 }
+  for await (const event of source) {
+    if (event.type === 'test:fail') yield failure(event.data)
+    else if (event.type === 'test:stdout' || event.type === 'test:stderr') yield event.data.message
+    else if (event.type === 'test:summary' && event.data.file === undefined) {
+      const { counts } = event.data
+      totals.passed = counts.passed
+      totals.failed = counts.tests - counts.passed - counts.skipped - counts.todo
+      totals.skipped = counts.skipped + counts.todo
+    }
+  }
+  yield `${TOTALS_MARK}${JSON.stringify(totals)}\n`
+}
+
+type Failure = Extract<TestEvent, { type: 'test:fail' }>['data']
+
+function failure({ name, file, line, details }: Failure): string {
+  const { error } = details
+  // A suite or a file that fails only because of a test inside it says nothing new.
+  if ('failureType' in error && error.failureType === 'subtestsFailed') return ''
+  const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause ?? error.message)
+  const place = file === undefined ? '' : ` (${relative('.', file)}:${line ?? 1})`
+  return `FAILED ${name}${place}\n${cause.replace(/^/gm, '    ')}\n`
+}
