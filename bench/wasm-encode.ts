@@ -44,7 +44,7 @@ function build(count: number, body: (f: FunctionBuilder) => void): Uint8Array<Ar
   return module.finish()
 }
 
-/** The median of several runs of about 100 ms, in microseconds a module. */
+/** The least disturbed of several runs of about 100 ms, in microseconds a module. */
 function measure(count: number, body: (f: FunctionBuilder) => void): number {
   const times: number[] = []
   for (let run = 0; run < 11; run++) {
@@ -58,7 +58,7 @@ function measure(count: number, body: (f: FunctionBuilder) => void): number {
     }
     times.push((elapsed * 1000) / modules)
   }
-  return times.toSorted((a, b) => a - b)[5] as number
+  return Math.min(...times)
 }
 
 for (const [name, count, body] of [

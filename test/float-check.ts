@@ -60,6 +60,37 @@ export function isSame(wanted: DataView, got: DataView, at: number): boolean {
   return true
 }
 
+/**
+ * Registers ST(0) and ST(1) are within one unit in the last place, and everything else but C1 (which
+ * tells how a processor rounded its own approximation) is the same.
+ */
+export function isNear(wanted: DataView, got: DataView, at: number): boolean {
+  const status = wanted.getUint32(at, true) ^ got.getUint32(at, true)
+  if ((status & ~0x200) !== 0) return false
+  return unitsApart(wanted, got, at + 8) <= 1 && unitsApart(wanted, got, at + 24) <= 1
+}
+
+/** How many x87 numbers lie between two; Infinity if one is a NaN and the other something else. */
+export function unitsApart(wanted: DataView, got: DataView, at: number): number {
+  const first = rank(wanted, at)
+  const second = rank(got, at)
+  if (first !== undefined && second !== undefined) return Math.abs(Number(first - second))
+  const same =
+    wanted.getBigUint64(at, true) === got.getBigUint64(at, true) &&
+    wanted.getUint16(at + 8, true) === got.getUint16(at + 8, true)
+  return same ? 0 : Number.POSITIVE_INFINITY
+}
+
+// The place of a number among all x87 numbers; undefined for a NaN.
+function rank(view: DataView, at: number): bigint | undefined {
+  const se = view.getUint16(at + 8, true)
+  const significand = view.getBigUint64(at, true)
+  const exponent = se & 0x7fff
+  if (exponent === 0x7fff && significand !== 1n << 63n) return undefined
+  const magnitude = (BigInt(Math.max(exponent, 1)) << 63n) + significand
+  return se & 0x8000 ? -magnitude : magnitude
+}
+
 /** A mix of a name into the seed, so that operations get operands of their own. */
 export function seedOf(name: string): number {
   let seed = SEED

@@ -90,6 +90,19 @@ export function putExtended(view: DataView, at: number, random: Random): void {
 export function relateExtended(view: DataView, a: number, b: number, random: Random): void {
   const first = view.getUint16(a + 8, true) & 0x7fff
   const old = view.getUint16(b + 8, true)
+  if (random.below(24) === 0) {
+    // The same significand with either sign: of NaNs with these only the sign decides.
+    for (let i = 0; i < 8; i++) view.setUint8(b + i, view.getUint8(a + i))
+    view.setUint16(b + 8, (old & 0x8000) | first, true)
+    return
+  }
+  const half = first - random.pick([24, 53, 64])
+  if (random.below(16) === 0 && half > 0) {
+    // Half a unit in the last place of the first, for one of the precisions: a tie.
+    view.setBigUint64(b, 1n << 63n, true)
+    view.setUint16(b + 8, (old & 0x8000) | half, true)
+    return
+  }
   const second = relatedExponent(random, first, 16383)
   if (second <= 0 || second >= 0x7fff || (old & 0x7fff) === 0x7fff) return
   view.setUint16(b + 8, (old & 0x8000) | second, true)
@@ -123,6 +136,28 @@ function relatedExponent(random: Random, first: number, bias: number): number {
   }
 }
 
+/**
+ * Gives two registers, in three pairs of four, exponents where transcendental functions are neither
+ * trivial nor out of range: the first at most `largest`, both not far from one.
+ */
+export function moderate(
+  view: DataView,
+  a: number,
+  b: number,
+  largest: number,
+  random: Random,
+): void {
+  if (random.below(4) === 0) return
+  for (const [at, top] of [
+    [a, largest],
+    [b, 20],
+  ] as const) {
+    const exponent = 0x3fff + top - random.below(top + 40)
+    view.setUint16(at + 8, (view.getUint16(at + 8, true) & 0x8000) | exponent, true)
+    view.setUint32(at + 4, view.getUint32(at + 4, true) | 0x80000000, true)
+  }
+}
+
 /** The same as `relateExtended` for two binary64 or, with `bits` 8, binary32 numbers. */
 export function relateNarrow(
   view: DataView,
@@ -136,6 +171,13 @@ export function relateNarrow(
   const top = 2 ** bits - 1
   const first = (view.getUint32(a + offset, true) >>> shift) & top
   const old = view.getUint32(b + offset, true)
+  const half = first - (bits === 11 ? 53 : 24)
+  if (random.below(16) === 0 && half > 0) {
+    // Half a unit in the last place of the first: a tie.
+    if (bits === 11) view.setUint32(b, 0, true)
+    view.setUint32(b + offset, (old & 0x80000000) | (half << shift), true)
+    return
+  }
   const second = relatedExponent(random, first, 2 ** (bits - 1) - 1)
   if (second <= 0 || second >= top || ((old >>> shift) & top) === top) return
   view.setUint32(b + offset, (old & ~(top << shift)) | (second << shift), true)

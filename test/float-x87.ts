@@ -29,6 +29,7 @@ import {
   tan80,
 } from '../src/x86/softfloat/x87-trigonometry.ts'
 import {
+  moderate,
   putDecimal,
   putDouble,
   putExtended,
@@ -279,8 +280,22 @@ export const X87_OPERATIONS: Readonly<Record<string, FloatOperation>> = {
   fisttp_m64: storingInt(64, true, true),
 }
 
+const near =
+  (largest: number): FloatOperation['operands'] =>
+  (view, at, random) => {
+    putTwo(view, at, random)
+    moderate(view, at + 8, at + 24, largest, random)
+  }
+
+// The argument of a logarithm: positive in most cases, and often close to one.
+const forLogarithm: FloatOperation['operands'] = (view, at, random) => {
+  near(4)(view, at, random)
+  if (random.below(8) === 0) return
+  view.setUint16(at + 16, view.getUint16(at + 16, true) & 0x7fff, true)
+}
+
 function unary(compute: () => number): FloatOperation {
-  return operation(putTwo, false, () => {
+  return operation(near(62), false, () => {
     const answer = compute()
     if (answer === DONE) outcome.st0 = result
     if (answer === OUT_OF_RANGE) outcome.conditions = answer
@@ -288,7 +303,7 @@ function unary(compute: () => number): FloatOperation {
 }
 
 function pushing(compute: () => number): FloatOperation {
-  return operation(putTwo, false, () => {
+  return operation(near(62), false, () => {
     const answer = compute()
     if (answer === OUT_OF_RANGE) outcome.conditions = answer
     if (answer !== DONE) return
@@ -298,8 +313,8 @@ function pushing(compute: () => number): FloatOperation {
   })
 }
 
-function popping(compute: () => boolean): FloatOperation {
-  return operation(putTwo, false, () => {
+function popping(operands: FloatOperation['operands'], compute: () => boolean): FloatOperation {
+  return operation(operands, false, () => {
     if (!compute()) return
     outcome.stack = -1
     outcome.st0 = result
@@ -309,10 +324,12 @@ function popping(compute: () => boolean): FloatOperation {
 
 /** The transcendental instructions, which agree with a processor within one unit. */
 export const TRANSCENDENTAL: Readonly<Record<string, FloatOperation>> = {
-  f2xm1: binary(() => exp2Minus1(ctx, a, result)),
-  fyl2x: popping(() => yLog2(ctx, a, b, result)),
-  fyl2xp1: popping(() => yLog2Plus1(ctx, a, b, result)),
-  fpatan: popping(() => atan80(ctx, a, b, result)),
+  f2xm1: operation(near(-1), false, () => {
+    if (exp2Minus1(ctx, a, result)) outcome.st0 = result
+  }),
+  fyl2x: popping(forLogarithm, () => yLog2(ctx, a, b, result)),
+  fyl2xp1: popping(near(0), () => yLog2Plus1(ctx, a, b, result)),
+  fpatan: popping(near(20), () => atan80(ctx, a, b, result)),
   fsin: unary(() => sin80(ctx, a, result)),
   fcos: unary(() => cos80(ctx, a, result)),
   fsincos: pushing(() => sinCos80(ctx, a, result, pushed)),

@@ -22,7 +22,8 @@ const LAYERS: Record<string, { level: number; pure: boolean }> = {
 }
 
 /** What `import`, `export … from` and `import()` name; a comment that looks like one counts too. */
-const IMPORT = /^\s*(?:import|export)\b[^'"`;]*?from\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
+const IMPORT =
+  /^\s*(?:import|export)\b[^'"`;]*?from\s*'([^']+)'|^\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'/gm
 
 const src = fileURLToPath(new URL('../src', import.meta.url))
 
@@ -38,8 +39,10 @@ function complaints(file: string): string[] {
   const text = readFileSync(file, 'utf8')
   for (const match of text.matchAll(IMPORT)) {
     const name = match[1] ?? match[2] ?? match[3] ?? ''
-    const line = text.slice(0, match.index).split('\n').length + (match[0].match(/^\n*/)?.[0].length ?? 0)
-    const complain = (why: string) => found.push(`src/${relative(src, file)}:${line}: ${name}: ${why}`)
+    const line =
+      text.slice(0, match.index).split('\n').length + (match[0].match(/^\n*/)?.[0].length ?? 0)
+    const complain = (why: string) =>
+      found.push(`src/${relative(src, file)}:${line}: ${name}: ${why}`)
     if (!name.startsWith('.')) {
       if (layer.pure && !isTest) complain(`${folder} is pure and imports nothing from outside`)
       continue

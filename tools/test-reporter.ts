@@ -1,6 +1,5 @@
 // A reporter for node:test: quiet about what passes, exact about what fails, and the totals as the
-// last line, in JSON behind a mark, for the script that adds them up. With `--test-isolation` of
-// processes (the default) a file that crashes or hangs is itself a failed test.
+// last line, in JSON behind a mark, for the script that adds them up (run-tests.ts).
 
 import type { TestEvent } from 'node:test/reporters'
 import { relative } from 'node:path'
@@ -20,7 +19,7 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
   for await (const event of source) {
     if (event.type === 'test:fail') yield failure(event.data)
     else if (event.type === 'test:stdout' || event.type === 'test:stderr') yield event.data.message
-    else if (event.type === 'test:summary' && event.data.file === undefined) {
+    else if (event.type === 'test:summary') {
       const { counts } = event.data
       totals.passed = counts.passed
       totals.failed = counts.tests - counts.passed - counts.skipped - counts.todo
@@ -36,7 +35,8 @@ function failure({ name, file, line, details }: Failure): string {
   const { error } = details
   // A suite or a file that fails only because of a test inside it says nothing new.
   if ('failureType' in error && error.failureType === 'subtestsFailed') return ''
-  const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : String(error.cause ?? error.message)
+  const thrown = error.cause instanceof Error ? error.cause : error
+  const cause = thrown === error ? error.message : (thrown.stack ?? thrown.message)
   const place = file === undefined ? '' : ` (${relative('.', file)}:${line ?? 1})`
   return `FAILED ${name}${place}\n${cause.replace(/^/gm, '    ')}\n`
 }

@@ -4,12 +4,15 @@
 // beside the old one and renamed, so that two processes never see half of one.
 
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { UserError } from '../base/errors.ts'
 
 const MANIFEST = 'manifest.json'
+const SCRATCH = 'making-'
+const ABANDONED_AFTER_MS = 3_600_000
+const MOST_ATTEMPTS = 5
 
 interface Manifest {
   readonly recipe: string
@@ -46,7 +49,7 @@ export async function obtainArtifact(cacheFolder: string, recipe: Recipe): Promi
     await recipe.make(made, scratch)
     const manifest: Manifest = { recipe: recipe.version, files: await hashAll(made) }
     await writeFile(join(made, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`)
-    await replaceFolder(folder, made, join(scratch, 'old'))
+    await putInPlace(folder, made, recipe.version, scratch)
   } finally {
     await rm(scratch, { recursive: true, force: true })
   }
@@ -56,7 +59,8 @@ export async function obtainArtifact(cacheFolder: string, recipe: Recipe): Promi
 async function makeScratch(cacheFolder: string): Promise<string> {
   try {
     await mkdir(cacheFolder, { recursive: true })
-    return await mkdtemp(join(cacheFolder, 'making-'))
+    await removeAbandoned(cacheFolder)
+    return await mkdtemp(join(cacheFolder, SCRATCH))
   } catch (cause) {
     throw new UserError(
       `Cannot write to the cache folder ${cacheFolder}.`,
@@ -66,18 +70,46 @@ async function makeScratch(cacheFolder: string): Promise<string> {
   }
 }
 
-/** Should another process have put the same artifact in place meanwhile, this one wins. */
-async function replaceFolder(folder: string, made: string, old: string): Promise<void> {
-  await rename(folder, old).catch(ignoreMissing)
-  await rename(made, folder)
+/** What a process that was killed left behind: kernels unpack to hundreds of megabytes. */
+async function removeAbandoned(cacheFolder: string): Promise<void> {
+  for (const name of await readdir(cacheFolder)) {
+    if (!name.startsWith(SCRATCH)) continue
+    const path = join(cacheFolder, name)
+    const info = await stat(path).catch((cause: unknown) => {
+      // Another process finished with it just now.
+      if (hasCode(cause, 'ENOENT')) return undefined
+      throw cause
+    })
+    const isAbandoned = info !== undefined && Date.now() - info.mtimeMs > ABANDONED_AFTER_MS
+    if (isAbandoned) await rm(path, { recursive: true, force: true })
+  }
 }
 
-function ignoreMissing(cause: unknown): void {
-  if (!isMissing(cause)) throw cause
+/** Puts `made` in place of `folder`, unless another process was faster with the same. */
+async function putInPlace(
+  folder: string,
+  made: string,
+  version: string,
+  scratch: string,
+): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    if (await isIntact(folder, version)) return
+    try {
+      await rename(folder, join(scratch, `old-${attempt}`))
+    } catch (cause) {
+      if (!hasCode(cause, 'ENOENT')) throw cause
+    }
+    try {
+      return await rename(made, folder)
+    } catch (cause) {
+      const isTaken = hasCode(cause, 'ENOTEMPTY', 'EEXIST')
+      if (!isTaken || attempt === MOST_ATTEMPTS) throw cause
+    }
+  }
 }
 
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+function hasCode(cause: unknown, ...codes: readonly string[]): boolean {
+  return cause instanceof Error && 'code' in cause && codes.includes(String(cause.code))
 }
 
 async function isIntact(folder: string, version: string): Promise<boolean> {
@@ -94,7 +126,7 @@ async function readManifest(path: string): Promise<Manifest | undefined> {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'))
     return isManifest(value) ? value : undefined
   } catch (cause) {
-    if (isMissing(cause) || cause instanceof SyntaxError) return undefined
+    if (hasCode(cause, 'ENOENT', 'ENOTDIR') || cause instanceof SyntaxError) return undefined
     throw cause
   }
 }

@@ -29,7 +29,12 @@ function fewest(value: bigint): number {
   return count
 }
 
-const edges = Array.from({ length: 64 }, (_, i) => 1n << BigInt(i)).flatMap((n) => [n, n - 1n, -n, -n - 1n])
+const edges = Array.from({ length: 64 }, (_, i) => 1n << BigInt(i)).flatMap((n) => [
+  n,
+  n - 1n,
+  -n,
+  -n - 1n,
+])
 
 test('signed numbers of 64 bits decode to what was written, in the fewest bytes', () => {
   const check = (wide: bigint) => {

@@ -6,6 +6,7 @@ import { CONST, type Scope, Value } from './value.ts'
 const NOWHERE: Scope = {
   parent: undefined,
   owner: undefined,
+  level: 0,
   depth: 0,
   loop: undefined,
   end: 0,

@@ -4,6 +4,7 @@
 
 import { Bug } from '../base/errors.ts'
 import type { ByteWriter } from './bytes.ts'
+import { encodeConstant, encodeImmediate } from './encode.ts'
 import type { Graph } from './graph.ts'
 import { CONTROL, type Instruction, type Type, typeCode } from './opcodes.ts'
 import {
@@ -48,7 +49,6 @@ export class Emitter {
   readonly #free: number[][] = []
   #localTypes: Type[] = []
   #localCount = 0
-  #paramCount = 0
   #hints: (readonly [number, number])[] = []
   #start = 0
   /** The place in the sequence that is being encoded. */
@@ -67,8 +67,7 @@ export class Emitter {
   emit(graph: Graph): Encoded {
     for (const free of this.#free) if (free) free.length = 0
     this.#localTypes = graph.localTypes
-    this.#paramCount = graph.func.params.length
-    this.#localCount = this.#paramCount + graph.localTypes.length
+    this.#localCount = graph.func.params.length + graph.localTypes.length
     this.#hints = []
     this.#start = this.#out.length
     this.#setEnd = -1
@@ -151,65 +150,24 @@ export class Emitter {
       out.byte(what.code >>> 16)
       out.unsigned(what.code & 0xffff)
     }
-    if (what.immediate !== 'none') this.#immediate(node, what)
-  }
-
-  #immediate(node: Value, what: Instruction): void {
-    const out = this.#out
-    switch (what.immediate) {
-      case 'none':
-        return
-      case 'index':
-        out.unsigned(node.immediate)
-        return
-      case 'access':
-        out.byte(31 - Math.clz32(what.size))
-        out.unsigned(node.immediate)
-        return
-      case 'accessLane':
-        out.byte(31 - Math.clz32(what.size))
-        out.unsigned(node.immediate)
-        out.byte(node.immediate2)
-        return
-      case 'lane':
-        out.byte(node.immediate2)
-        return
-      case 'zeroZero':
-        out.byte(0)
-        out.byte(0)
-        return
-      case 'zero':
-        out.byte(0)
-        return
-      case 'typeAndTable':
-        out.unsigned(node.immediate)
-        out.byte(0)
-        return
-      case 'shuffle':
-        this.#list(node)
-        return
-      case 'labels':
-        out.unsigned((node.list as ArrayLike<number>).length - 1)
-        this.#list(node)
-        return
-    }
-  }
-
-  #list(node: Value): void {
-    const list = node.list as ArrayLike<number>
-    for (let i = 0; i < list.length; i++) this.#out.unsigned(list[i] as number)
+    if (what.immediate !== 'none') encodeImmediate(out, node, what)
   }
 
   /** Puts the value on the stack. */
   #operand(value: Value): void {
     switch (value.kind) {
       case CONST:
-        this.#constant(value)
+        encodeConstant(this.#out, value)
         return
       case PURE:
       case LOAD:
-        if (value.site === value) break
+        if (value.site === value || value.home >= 0) break
         this.#instruction(value)
+        if (value.uses > 1) {
+          value.uses--
+          value.home = this.#freeLocal(value.type)
+          this.#local(TEE, value.home)
+        }
         return
       case READ:
         if (value.site === value) break
@@ -230,7 +188,12 @@ export class Emitter {
     if (value.home < 0) throw new Bug(`a value of ${value.instruction?.name} was never computed`)
     const isLast = --value.uses === 0
     const isLoopBound = value.lastUse > this.#position
-    if (isLast && !isLoopBound && this.#setEnd === this.#out.length && this.#setLocal === value.home) {
+    if (
+      isLast &&
+      !isLoopBound &&
+      this.#setEnd === this.#out.length &&
+      this.#setLocal === value.home
+    ) {
       // The one use follows at once: the value stays on the stack.
       this.#out.length -= this.#setLength
       this.#setEnd = -1
@@ -266,7 +229,7 @@ export class Emitter {
       return
     }
     value.site = value
-    value.home = this.#freeOf(value.type).pop() ?? this.#newLocal(value.type)
+    value.home = this.#freeLocal(value.type)
     this.#local(SET_LOCAL, value.home)
   }
 
@@ -274,7 +237,9 @@ export class Emitter {
     for (let i = values.length - 1; i >= 0; i--) this.#keep(values[i] as Value)
   }
 
-  #newLocal(type: Type): number {
+  #freeLocal(type: Type): number {
+    const free = this.#freeOf(type).pop()
+    if (free !== undefined) return free
     this.#localTypes.push(type)
     return this.#localCount++
   }
@@ -290,33 +255,5 @@ export class Emitter {
   #hint(node: Value): void {
     if (node.immediate2 === 0) return
     this.#hints.push([this.#out.length - this.#start, node.immediate2 === UNLIKELY ? 0 : 1])
-  }
-
-  #constant(value: Value): void {
-    const out = this.#out
-    switch (value.type) {
-      case 'i32':
-        out.byte(0x41)
-        out.signed32(value.constant as number)
-        return
-      case 'i64':
-        out.byte(0x42)
-        out.signed64(value.constant as bigint)
-        return
-      case 'f32':
-        out.byte(0x43)
-        out.raw32(value.immediate)
-        return
-      case 'f64':
-        out.byte(0x44)
-        out.raw32(value.immediate)
-        out.raw32(value.immediate2)
-        return
-      case 'v128':
-        out.byte(0xfd)
-        out.unsigned(0x0c)
-        out.append(value.list as Uint8Array)
-        return
-    }
   }
 }

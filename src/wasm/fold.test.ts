@@ -41,16 +41,20 @@ const number64 = fc.oneof(
 const expression: fc.Arbitrary<Expression> = fc.record({
   leaves: fc.array(fc.oneof(number32, number64), { minLength: 4, maxLength: 4 }),
   known: fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }),
-  steps: fc.array(
-    fc.record({ op: fc.constantFrom(...OPS), a: fc.nat(20), b: fc.nat(20) }),
-    { minLength: 1, maxLength: 10 },
-  ),
+  steps: fc.array(fc.record({ op: fc.constantFrom(...OPS), a: fc.nat(20), b: fc.nat(20) }), {
+    minLength: 1,
+    maxLength: 10,
+  }),
 })
 
 const typeOf = (leaf: number | bigint): Type => (typeof leaf === 'bigint' ? 'i64' : 'i32')
 
 /** Records the steps; gives the last value, as an i64. */
-function record(f: FunctionBuilder, { leaves, steps }: Expression, isKnown: (i: number) => boolean): Value {
+function record(
+  f: FunctionBuilder,
+  { leaves, steps }: Expression,
+  isKnown: (i: number) => boolean,
+): Value {
   const values: Value[] = leaves.map((leaf, i) => {
     if (!isKnown(i)) return f.param(i)
     return typeof leaf === 'bigint' ? f.i64(leaf) : f.i32(leaf)
@@ -105,7 +109,9 @@ test('every integer operation on two constants is folded unless it traps', () =>
   const func = module.declare([], [])
   module.body(func, (f) => {
     for (const op of OPS) {
-      const args = instruction('pure', op).operands.map((type) => (type === 'i64' ? f.i64(6) : f.i32(6)))
+      const args = instruction('pure', op).operands.map((type) =>
+        type === 'i64' ? f.i64(6) : f.i32(6),
+      )
       assert.notEqual(f.op(op, ...args).constant, undefined, op)
     }
     assert.equal(f.divS(f.i32(1), f.i32(0)).constant, undefined)
@@ -138,6 +144,21 @@ test('identities give back their operand', () => {
       assert.equal(f.and(masked, c(0xffff)), masked)
       assert.equal(Number(f.and(masked, c(0xf00)).constant), 0)
     }
+    const byte = f.load('i32.load8_u', f.param(0))
+    assert.equal(f.and(byte, f.i32(0xff)), byte)
+    assert.equal(f.and(byte, f.i32(0xffff)), byte)
+    assert.notEqual(f.and(byte, f.i32(0x7f)), byte)
+    const signed = f.load('i32.load8_s', f.param(0))
+    assert.notEqual(f.and(signed, f.i32(0xff)), signed)
+    const test = f.eq(f.param(1), f.i64(3))
+    assert.equal(f.and(test, f.i32(1)), test)
+    const shifted = f.shrU(f.param(1), f.i64(40))
+    assert.equal(f.and(shifted, f.i64(0xff_ffff)), shifted)
+    assert.notEqual(f.and(shifted, f.i64(0x7f_ffff)), shifted)
+    const half = f.extendU(f.param(0))
+    assert.equal(f.and(half, f.i64(0xffff_ffff)), half)
+    const masked = f.wrap(f.and(f.param(1), f.i64(0xffff_ffff)))
+    assert.equal(masked.a, f.param(1))
     const wide = f.extendU(f.param(0))
     assert.equal(f.wrap(wide), f.param(0))
     assert.equal(f.wrap(f.extendS(f.param(0))), f.param(0))

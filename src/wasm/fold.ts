@@ -3,6 +3,7 @@
 // Operations that would trap are left to trap.
 
 import { constantI32, constantI64 } from './constants.ts'
+import { keepsBits, significantBits } from './bits.ts'
 import { compute32, compute64 } from './compute.ts'
 import type { Instruction } from './opcodes.ts'
 import { PURE, type Value } from './value.ts'
@@ -13,19 +14,16 @@ export interface Maker {
   binary(code: number, a: Value, b: Value): Value
 }
 
-export const I32_EQZ = 0x45
-export const I32_EQ = 0x46
-export const I32_NE = 0x47
-export const I64_EQZ = 0x50
-export const I64_EQ = 0x51
-export const I64_NE = 0x52
-export const I32_ADD = 0x6a
-export const I64_ADD = 0x7c
-export const I32_AND = 0x71
-export const I64_AND = 0x83
-export const I32_WRAP_I64 = 0xa7
-export const I64_EXTEND_I32_S = 0xac
-export const I64_EXTEND_I32_U = 0xad
+const I32_EQZ = 0x45
+const I32_EQ = 0x46
+const I32_NE = 0x47
+const I64_EQZ = 0x50
+const I32_ADD = 0x6a
+const I32_AND = 0x71
+const I64_AND = 0x83
+const I32_WRAP_I64 = 0xa7
+const I64_EXTEND_I32_S = 0xac
+const I64_EXTEND_I32_U = 0xad
 
 const FIRST_INTEGER_ARITHMETIC = 0x67
 const LAST_INTEGER_ARITHMETIC = 0x8a
@@ -38,7 +36,10 @@ export function foldUnary(make: Maker, what: Instruction, a: Value): Value | und
   if (inner === undefined || a.instruction === undefined) return undefined
   switch (code) {
     case I32_WRAP_I64:
-      return inner === I64_EXTEND_I32_U || inner === I64_EXTEND_I32_S ? a.a : undefined
+      if (inner === I64_EXTEND_I32_U || inner === I64_EXTEND_I32_S) return a.a
+      return inner === I64_AND && a.a && a.b?.constant !== undefined && keepsBits(a.b.constant, 32)
+        ? make.unary(code, a.a)
+        : undefined
     case I32_EQZ: {
       const opposite = oppositeOf(inner)
       if (opposite === undefined || !a.a) return undefined
@@ -171,7 +172,8 @@ function foldRightConstant(make: Maker, code: number, a: Value, b: Value): Value
       return n === 1 ? a : undefined
     case I32_AND:
       if (n === 0) return b
-      return n === -1 ? a : regroup(make, code, a, b)
+      if (keepsBits(b.constant as number | bigint, significantBits(a))) return a
+      return regroup(make, code, a, b)
     case 0x72: // or
       if (n === -1) return b
       return n === 0 ? a : regroup(make, code, a, b)

@@ -3,21 +3,10 @@
 // The structure of control is WebAssembly's own (specification 2.4.8): blocks, loops, ifs, branches.
 
 import { Bug } from '../base/errors.ts'
-import { Arithmetic, heightAbove } from './arithmetic.ts'
 import { simplifyCondition } from './fold.ts'
 import type { FuncRef } from './graph.ts'
-import {
-  type AtomicOp,
-  type AtomicStoreOp,
-  CONTROL,
-  type Instruction,
-  instruction,
-  type LaneLoadOp,
-  type LaneStoreOp,
-  type LoadOp,
-  type StoreOp,
-  type Type,
-} from './opcodes.ts'
+import { MemoryAccess } from './memory.ts'
+import { CONTROL, type Type } from './opcodes.ts'
 import {
   BLOCK,
   EFFECT,
@@ -26,7 +15,6 @@ import {
   IF,
   Label,
   LIKELY,
-  LOAD,
   LOOP,
   type Local,
   RESULT,
@@ -44,7 +32,7 @@ export type Hint = 'likely' | 'unlikely'
 type TypeIndex = (params: readonly Type[], results: readonly Type[]) => number
 
 /** Writes the body of one function. */
-export class FunctionBuilder extends Arithmetic {
+export class FunctionBuilder extends MemoryAccess {
   readonly #typeIndex: TypeIndex
 
   /** @internal Made by ModuleBuilder. */
@@ -59,73 +47,6 @@ export class FunctionBuilder extends Arithmetic {
     node.hasResult = false
     node.a = value
     this.assign(local, node)
-  }
-
-  /** Loads at this point; vanishes if nobody uses the value. `offset` is in bytes, unsigned. */
-  load(name: LoadOp, address: Value, offset = 0): Value {
-    return this.#access(LOAD, instruction('load', name), offset, address)
-  }
-
-  /** Loads at this point, even if nobody uses the value: for the trap. */
-  loadTrapping(name: LoadOp, address: Value, offset = 0): Value {
-    return this.#access(EFFECT, instruction('load', name), offset, address)
-  }
-
-  store(name: StoreOp, address: Value, value: Value, offset = 0): void {
-    this.#access(EFFECT, instruction('store', name), offset, address, value)
-  }
-
-  /** Loads one lane; the others are those of `vector`. */
-  loadLane(name: LaneLoadOp, lane: number, address: Value, vector: Value, offset = 0): Value {
-    const node = this.#access(LOAD, instruction('laneLoad', name), offset, address, vector)
-    return this.#setLane(node, lane)
-  }
-
-  storeLane(name: LaneStoreOp, lane: number, address: Value, vector: Value, offset = 0): void {
-    this.#setLane(this.#access(EFFECT, instruction('laneStore', name), offset, address, vector), lane)
-  }
-
-  /** An atomic load, read-modify-write, wait or notify; the first argument is the address. */
-  atomic(name: AtomicOp, offset: number, ...args: [address: Value, ...rest: Value[]]): Value {
-    const what = instruction('atomic', name)
-    if (args.length !== what.operands.length) {
-      throw new Bug(`${name} takes ${what.operands.length} values, not ${args.length}`)
-    }
-    return this.#access(EFFECT, what, offset, ...args)
-  }
-
-  atomicStore(name: AtomicStoreOp, address: Value, value: Value, offset = 0): void {
-    this.#access(EFFECT, instruction('atomicStore', name), offset, address, value)
-  }
-
-  fence(): void {
-    this.statement(EFFECT, CONTROL.fence)
-  }
-
-  /** The size of the memory in pages of 64 KiB. */
-  memorySize(): Value {
-    return this.node(EFFECT, this.addressType, CONTROL.memorySize)
-  }
-
-  /** Grows the memory by `pages`; gives its old size in pages, or -1. */
-  memoryGrow(pages: Value): Value {
-    this.check(pages, this.addressType, 'memory.grow')
-    return this.node(EFFECT, this.addressType, CONTROL.memoryGrow, pages)
-  }
-
-  memoryCopy(to: Value, from: Value, bytes: Value): void {
-    this.check(to, this.addressType, 'memory.copy')
-    this.check(from, this.addressType, 'memory.copy')
-    this.check(bytes, this.addressType, 'memory.copy')
-    this.statement(EFFECT, CONTROL.memoryCopy, to, from).c = bytes
-  }
-
-  /** Fills with the low byte of `value`, an i32. */
-  memoryFill(to: Value, value: Value, bytes: Value): void {
-    this.check(to, this.addressType, 'memory.fill')
-    this.check(value, 'i32', 'memory.fill')
-    this.check(bytes, this.addressType, 'memory.fill')
-    this.statement(EFFECT, CONTROL.memoryFill, to, value).c = bytes
   }
 
   /** A call of a function with at most one result; using the value of one without is a Bug. */
@@ -273,28 +194,6 @@ export class FunctionBuilder extends Arithmetic {
     this.exit(CONTROL.brTable, index).list = distances
   }
 
-  #access(kind: number, what: Instruction, offset: number, a: Value, b?: Value, c?: Value): Value {
-    if (!(offset >= 0 && offset <= Number.MAX_SAFE_INTEGER)) {
-      throw new Bug(`${what.name} at offset ${offset}`)
-    }
-    this.check(a, this.addressType, what.name)
-    if (b) this.check(b, what.operands[1] as Type, what.name)
-    if (c) this.check(c, what.operands[2] as Type, what.name)
-    const node = this.node(kind, what.result ?? 'i32', what, a, b)
-    node.c = c
-    node.hasResult = what.result !== undefined
-    node.immediate = offset
-    node.height = heightAbove(a)
-    return node
-  }
-
-  #setLane(node: Value, lane: number): Value {
-    const what = node.instruction as Instruction
-    if (!(lane >= 0 && lane < 16 / what.size)) throw new Bug(`${what.name} has no lane ${lane}`)
-    node.immediate2 = lane
-    return node
-  }
-
   #call(func: FuncRef, args: Value[]): Value {
     this.checkAll(args, func.params, `call of ${func.name ?? func.index}`)
     const node = this.statement(EFFECT, CONTROL.call)
@@ -327,7 +226,9 @@ export class FunctionBuilder extends Arithmetic {
   #checkResults(results: readonly Type[]): void {
     const own = this.func.results
     if (results.length === own.length && results.every((type, i) => type === own[i])) return
-    throw new Bug(`${this.describe()} gives (${own.join()}) and cannot end with (${results.join()})`)
+    throw new Bug(
+      `${this.describe()} gives (${own.join()}) and cannot end with (${results.join()})`,
+    )
   }
 
   /** An arm that is always taken: a scope of its own, but no structure of WebAssembly. */

@@ -39,6 +39,7 @@ export class Graph {
     this.scope = {
       parent: undefined,
       owner: this,
+      level: 0,
       depth: 0,
       loop: undefined,
       end: 0,
@@ -109,7 +110,13 @@ export class Graph {
   }
 
   /** A node with its place in the sequence. */
-  protected node(kind: number, type: Type, what: Instruction | undefined, a?: Value, b?: Value): Value {
+  protected node(
+    kind: number,
+    type: Type,
+    what: Instruction | undefined,
+    a?: Value,
+    b?: Value,
+  ): Value {
     const node = new Value(kind, type, this.scope, what, undefined)
     node.a = a
     node.b = b
@@ -136,6 +143,7 @@ export class Graph {
     this.scope = {
       parent,
       owner: this,
+      level: parent.level + 1,
       depth,
       loop: parent.loop,
       end: 0,
@@ -154,7 +162,9 @@ export class Graph {
   /** Throws unless the value can be used here and has this type. */
   protected check(value: Value, type: Type, user: string): void {
     if (value.type !== type || !value.hasResult) {
-      const got = value.hasResult ? value.type : `a ${value.instruction?.name ?? 'statement'} without result`
+      const got = value.hasResult
+        ? value.type
+        : `a ${value.instruction?.name ?? 'statement'} without result`
       throw new Bug(`${user} in ${this.describe()} takes ${type}, not ${got}`)
     }
     this.checkScope(value, user)
@@ -172,7 +182,9 @@ export class Graph {
 
   protected checkAll(values: readonly Value[], types: readonly Type[], user: string): void {
     if (values.length !== types.length) {
-      throw new Bug(`${user} in ${this.describe()} takes ${types.length} values, not ${values.length}`)
+      throw new Bug(
+        `${user} in ${this.describe()} takes ${types.length} values, not ${values.length}`,
+      )
     }
     for (let i = 0; i < types.length; i++) this.check(values[i] as Value, types[i] as Type, user)
   }

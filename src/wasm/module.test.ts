@@ -6,7 +6,7 @@ import type { Type } from './opcodes.ts'
 
 /** What the engine offers beyond what the pure layers know of it. */
 const { customSections } = WebAssembly.Module as unknown as {
-  customSections(module: WebAssembly.Module, name: string): ArrayBuffer[]
+  customSections(this: void, module: WebAssembly.Module, name: string): ArrayBuffer[]
 }
 
 function instantiate(module: ModuleBuilder, host: Record<string, unknown> = {}) {
@@ -138,7 +138,10 @@ test('branch hints stand at the instructions they are for', async () => {
   const bytes = module.finish()
   assert.equal(customSections(new WebAssembly.Module(bytes), 'metadata.code.branch_hint').length, 1)
   const read = (await wabt()).readWasm(bytes, { code_metadata: true })
-  const lines = read.toText({}).split('\n').filter((line) => /br_if|if/.test(line))
+  const lines = read
+    .toText({})
+    .split('\n')
+    .filter((line) => /br_if|if/.test(line))
   assert.deepEqual(
     lines.map((line) => line.replace(/;;.*|\(;.*/, '').trim()),
     [
@@ -173,7 +176,8 @@ test('functions of many locals and of much code are valid', () => {
     for (const local of locals) {
       if (local.type === 'i32') f.set(local, f.add(f.param(0), f.i32(0x1234_5678)))
     }
-    for (let i = 0; i < 5000; i++) f.store('i32.store', f.i32(i * 4), f.load('i32.load', f.param(0)))
+    for (let i = 0; i < 5000; i++)
+      f.store('i32.store', f.i32(i * 4), f.load('i32.load', f.param(0)))
     f.ret(f.get(locals[295] as (typeof locals)[0]))
   })
   module.exportFunction(func, 'run')
@@ -201,7 +205,10 @@ test('misuse of the builder is a Bug', () => {
   const bug = { name: 'Bug' }
   const module = new ModuleBuilder()
   const func = module.declare([], ['i32'], 'answer')
-  assert.throws(() => module.importFunction('host', 'late', [], []), /after a function was declared/)
+  assert.throws(
+    () => module.importFunction('host', 'late', [], []),
+    /after a function was declared/,
+  )
   assert.throws(() => module.finish(), /answer has no body/)
   assert.throws(() => module.body(func, () => {}), /can reach its end/)
   module.body(func, (f) => f.ret(f.i32(42)))

@@ -7,19 +7,15 @@ import { ByteWriter } from './bytes.ts'
 import { type Encoded, Emitter } from './emit.ts'
 import { FunctionBuilder } from './function.ts'
 import type { FuncRef } from './graph.ts'
-import { type Type, typeCode } from './opcodes.ts'
+import type { Type } from './opcodes.ts'
 import { plan } from './plan.ts'
+import { TypeTable, writeLocals } from './types.ts'
 
 export interface ModuleOptions {
   /** The memory has addresses of 64 bits. */
   readonly memory64?: boolean
   /** The memory is shared between threads; it must then have a maximum. */
   readonly sharedMemory?: boolean
-}
-
-interface FunctionType {
-  readonly params: readonly Type[]
-  readonly results: readonly Type[]
 }
 
 /** A built function: where its code lies in the buffer of code. */
@@ -44,8 +40,7 @@ const output = new ByteWriter(1 << 16)
 export class ModuleBuilder {
   readonly #options: ModuleOptions
   readonly #addressType: Type
-  readonly #types: FunctionType[] = []
-  readonly #typeIndices = new Map<string, number>()
+  readonly #types = new TypeTable()
   readonly #imports = new ByteWriter(64)
   #importCount = 0
   #importedFunctions = 0
@@ -56,7 +51,8 @@ export class ModuleBuilder {
   readonly #elements: { readonly offset: number; readonly funcs: readonly FuncRef[] }[] = []
   readonly #code = idle.pop() ?? new ByteWriter(1 << 16)
   readonly #emitter = new Emitter(this.#code)
-  readonly #typeIndex = (params: readonly Type[], results: readonly Type[]) => this.type(params, results)
+  readonly #typeIndex = (params: readonly Type[], results: readonly Type[]) =>
+    this.type(params, results)
   #isFinished = false
 
   constructor(options: ModuleOptions = {}) {
@@ -103,12 +99,7 @@ export class ModuleBuilder {
 
   /** The index of a function type; equal types have one index. */
   type(params: readonly Type[], results: readonly Type[]): number {
-    const key = `${params.join()}:${results.join()}`
-    const known = this.#typeIndices.get(key)
-    if (known !== undefined) return known
-    const index = this.#types.push({ params: [...params], results: [...results] }) - 1
-    this.#typeIndices.set(key, index)
-    return index
+    return this.#types.indexOf(params, results)
   }
 
   /** A function whose body follows: others can call it before. */
@@ -122,7 +113,8 @@ export class ModuleBuilder {
     if (this.#functions[func.index] !== func || number < 0) {
       throw new Bug(`function ${func.name ?? func.index} is not declared in this module`)
     }
-    if (this.#bodies[number]) throw new Bug(`function ${func.name ?? func.index} has a body already`)
+    if (this.#bodies[number])
+      throw new Bug(`function ${func.name ?? func.index} has a body already`)
     const f = new FunctionBuilder(func, this.#addressType, this.#typeIndex)
     build(f)
     if (f.finish() && func.results.length > 0) {
@@ -176,9 +168,9 @@ export class ModuleBuilder {
 
   #func(params: readonly Type[], results: readonly Type[], name: string | undefined): FuncRef {
     const index = this.#functions.length
-    const typeIndex = this.type(params, results)
+    const typeIndex = this.#types.indexOf(params, results)
     // The type's own arrays: the caller may change those it gave.
-    const type = this.#types[typeIndex] as FunctionType
+    const type = this.#types.at(typeIndex)
     const func = { index, typeIndex, params: type.params, results: type.results, name }
     this.#functions.push(func)
     return func
@@ -186,14 +178,7 @@ export class ModuleBuilder {
 
   #writeTypes(): void {
     const section = this.#open(SECTION_TYPE)
-    output.unsigned(this.#types.length)
-    for (const { params, results } of this.#types) {
-      output.byte(0x60)
-      output.unsigned(params.length)
-      for (const type of params) output.byte(typeCode(type))
-      output.unsigned(results.length)
-      for (const type of results) output.byte(typeCode(type))
-    }
+    this.#types.write(output)
     output.close(section)
   }
 
@@ -254,7 +239,7 @@ export class ModuleBuilder {
       output.unsigned(body.hints.length)
       // Offsets count from the start of the declarations of locals.
       const start = output.length
-      writeLocals(body.localTypes)
+      writeLocals(output, body.localTypes)
       const declarations = output.length - start
       output.length = start
       for (const [offset, value] of body.hints) {
@@ -271,7 +256,7 @@ export class ModuleBuilder {
     output.unsigned(this.#bodies.length)
     for (const body of this.#bodies as Body[]) {
       const start = output.open()
-      writeLocals(body.localTypes)
+      writeLocals(output, body.localTypes)
       output.append(this.#code.bytes, body.from, body.to)
       output.close(start)
     }
@@ -297,18 +282,5 @@ export class ModuleBuilder {
   #open(id: number): number {
     output.byte(id)
     return output.open()
-  }
-}
-
-/** The declarations of locals: runs of equal types. */
-function writeLocals(types: readonly Type[]): void {
-  let runs = 0
-  for (let i = 0; i < types.length; i++) if (types[i] !== types[i - 1]) runs++
-  output.unsigned(runs)
-  for (let i = 0; i < types.length; ) {
-    const first = i
-    while (i < types.length && types[i] === types[first]) i++
-    output.unsigned(i - first)
-    output.byte(typeCode(types[first] as Type))
   }
 }

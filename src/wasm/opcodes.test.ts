@@ -58,7 +58,11 @@ function build(memory64: boolean): Uint8Array<ArrayBuffer> {
     const results = what.result ? [what.result] : []
     const func = module.declare(params, results, what.name)
     module.body(func, (f) => {
-      const value = use(f, what, params.map((_, i) => f.param(i)))
+      const value = use(
+        f,
+        what,
+        params.map((_, i) => f.param(i)),
+      )
       if (value) f.ret(value)
     })
   }
@@ -68,8 +72,13 @@ function build(memory64: boolean): Uint8Array<ArrayBuffer> {
 /** The lines of the body of a function in wabt's text, parameters and reads of them left out. */
 function bodyOf(text: string, name: string): string[] {
   const start = text.indexOf(`(func $${name} `)
-  const lines = text.slice(start, text.indexOf('(func', start + 1) >>> 0).split('\n').slice(1)
-  return lines.map((line) => line.trim().replace(/\)+$/, '')).filter((line) => /^(?!local.get)\w+[.\w]* ?[^(]*$/.test(line))
+  const lines = text
+    .slice(start, text.indexOf('(func', start + 1) >>> 0)
+    .split('\n')
+    .slice(1)
+  return lines
+    .map((line) => line.trim().replace(/\)+$/, ''))
+    .filter((line) => /^(?!local.get)\w+[.\w]* ?[^(]*$/.test(line))
 }
 
 for (const memory64 of [false, true]) {
@@ -81,9 +90,15 @@ for (const memory64 of [false, true]) {
     const text = module.toText({})
     let count = 0
     for (const what of instructions()) {
-      const offset = what.group === 'laneLoad' || what.group === 'laneStore' || /load|store|atomic/.test(what.name) ? ' offset=5' : ''
+      const offset =
+        what.group === 'laneLoad' ||
+        what.group === 'laneStore' ||
+        /load|store|atomic/.test(what.name)
+          ? ' offset=5'
+          : ''
       // wabt prints alignments that are not natural: none may appear.
-      const lane = what.group === 'lane' ? ` ${what.size - 1}` : what.group.startsWith('lane') ? ' 1' : ''
+      const lane =
+        what.group === 'lane' ? ` ${what.size - 1}` : what.group.startsWith('lane') ? ' 1' : ''
       const [first] = bodyOf(text, what.name)
       assert.equal(first, what.name + offset + lane)
       count++

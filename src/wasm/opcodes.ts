@@ -46,7 +46,7 @@ export type Group =
   | 'atomicStore'
   | 'control'
 
-/** What follows the opcode; see `emitImmediate` in emit.ts. */
+/** What follows the opcode; see encode.ts. */
 export type Immediate =
   | 'none'
   | 'lane'
@@ -74,9 +74,6 @@ export interface Instruction {
   readonly changesMemory: boolean
 }
 
-/** In the order of {@link typeCode}. */
-export const TYPES: readonly Type[] = ['i32', 'i64', 'f32', 'f64', 'v128']
-
 /** The encoding of a type: 0x7f for i32 down to 0x7b for v128. */
 export function typeCode(type: Type): number {
   switch (type) {
@@ -93,11 +90,21 @@ export function typeCode(type: Type): number {
   }
 }
 
-const LETTERS: Readonly<Record<string, Type>> = { i: 'i32', l: 'i64', f: 'f32', d: 'f64', v: 'v128' }
+const LETTERS: Readonly<Record<string, Type>> = {
+  i: 'i32',
+  l: 'i64',
+  f: 'f32',
+  d: 'f64',
+  v: 'v128',
+}
 
 const table = new Map<string, Instruction>()
 
-function add(group: Group, immediate: Immediate, rows: Readonly<Record<string, Row | SizedRow>>): void {
+function add(
+  group: Group,
+  immediate: Immediate,
+  rows: Readonly<Record<string, Row | SizedRow>>,
+): void {
   for (const [name, [code, signature, size = 0]] of Object.entries(rows)) {
     const [operands = '', result = ''] = signature.split(':')
     table.set(name, {

@@ -14,8 +14,17 @@ type Expression =
   | { readonly kind: 'local'; readonly i: number }
   | { readonly kind: 'named'; readonly i: number }
   | { readonly kind: 'load'; readonly at: Expression }
-  | { readonly kind: 'add' | 'xor' | 'mul' | 'ltU' | 'wide'; readonly a: Expression; readonly b: Expression }
-  | { readonly kind: 'select'; readonly a: Expression; readonly b: Expression; readonly c: Expression }
+  | {
+      readonly kind: 'add' | 'xor' | 'mul' | 'ltU' | 'wide'
+      readonly a: Expression
+      readonly b: Expression
+    }
+  | {
+      readonly kind: 'select'
+      readonly a: Expression
+      readonly b: Expression
+      readonly c: Expression
+    }
 
 type Statement =
   | { readonly kind: 'name'; readonly value: Expression }
@@ -24,69 +33,111 @@ type Statement =
   | { readonly kind: 'sum'; readonly i: number; readonly count: number }
   | { readonly kind: 'store'; readonly at: Expression; readonly value: Expression }
   | { readonly kind: 'call'; readonly value: Expression }
-  | { readonly kind: 'if'; readonly test: Expression; readonly then: Statement[]; readonly otherwise: Statement[] | null }
-  | { readonly kind: 'choose'; readonly test: Expression; readonly a: Expression; readonly body: Statement[]; readonly b: Expression }
-  | { readonly kind: 'loop'; readonly times: number; readonly body: Statement[]; readonly leave: Expression }
-  | { readonly kind: 'block'; readonly before: Statement[]; readonly test: Expression; readonly after: Statement[] }
+  | {
+      readonly kind: 'if'
+      readonly test: Expression
+      readonly then: Statement[]
+      readonly otherwise: Statement[] | null
+    }
+  | {
+      readonly kind: 'choose'
+      readonly test: Expression
+      readonly a: Expression
+      readonly body: Statement[]
+      readonly b: Expression
+    }
+  | {
+      readonly kind: 'loop'
+      readonly times: number
+      readonly body: Statement[]
+      readonly leave: Expression
+    }
+  | {
+      readonly kind: 'block'
+      readonly before: Statement[]
+      readonly test: Expression
+      readonly after: Statement[]
+    }
   | { readonly kind: 'leave'; readonly levels: number }
 
 const LOCALS = 3
 const MEMORY = 8
 const START = Uint8Array.from({ length: MEMORY }, (_, i) => i * 29 + 7)
 
-const { body } = fc.letrec<{ expression: Expression; statement: Statement; body: Statement[] }>((tie) => ({
-  expression: fc.oneof(
-    { maxDepth: 3, depthIdentifier: 'expression' },
-    fc.record({ kind: fc.constant('named' as const), i: fc.nat(9) }),
-    fc.record({ kind: fc.constant('local' as const), i: fc.nat(LOCALS - 1) }),
-    fc.record({ kind: fc.constant('constant' as const), n: fc.integer({ min: -3, max: 70 }) }),
-    fc.record({ kind: fc.constant('load' as const), at: tie('expression') }),
-    fc.record({
-      kind: fc.constantFrom('add' as const, 'xor' as const, 'mul' as const, 'ltU' as const, 'wide' as const),
-      a: tie('expression'),
-      b: tie('expression'),
-    }),
-    fc.record({ kind: fc.constant('select' as const), a: tie('expression'), b: tie('expression'), c: tie('expression') }),
-  ),
-  statement: fc.oneof(
-    { maxDepth: 3, depthIdentifier: 'statement' },
-    fc.record({ kind: fc.constant('sum' as const), i: fc.nat(LOCALS - 1), count: fc.nat(6) }),
-    fc.record({ kind: fc.constant('name' as const), value: tie('expression') }),
-    fc.record({ kind: fc.constant('set' as const), i: fc.nat(LOCALS - 1), value: tie('expression') }),
-    fc.record({ kind: fc.constant('store' as const), at: tie('expression'), value: tie('expression') }),
-    fc.record({ kind: fc.constant('call' as const), value: tie('expression') }),
-    fc.record({
-      kind: fc.constant('if' as const),
-      test: tie('expression'),
-      then: tie('body'),
-      otherwise: fc.option(tie('body')),
-    }),
-    fc.record({
-      kind: fc.constant('choose' as const),
-      test: tie('expression'),
-      a: tie('expression'),
-      body: tie('body'),
-      b: tie('expression'),
-    }),
-    {
-      weight: 3,
-      arbitrary: fc.record({
-        kind: fc.constant('loop' as const),
-        times: fc.integer({ min: 1, max: 3 }),
-        body: tie('body'),
-        leave: fc.oneof(fc.constant<Expression>({ kind: 'constant', n: 0 }), tie('expression')),
+const { body } = fc.letrec<{ expression: Expression; statement: Statement; body: Statement[] }>(
+  (tie) => ({
+    expression: fc.oneof(
+      { maxDepth: 3, depthIdentifier: 'expression' },
+      fc.record({ kind: fc.constant('named' as const), i: fc.nat(9) }),
+      fc.record({ kind: fc.constant('local' as const), i: fc.nat(LOCALS - 1) }),
+      fc.record({ kind: fc.constant('constant' as const), n: fc.integer({ min: -3, max: 70 }) }),
+      fc.record({ kind: fc.constant('load' as const), at: tie('expression') }),
+      fc.record({
+        kind: fc.constantFrom(
+          'add' as const,
+          'xor' as const,
+          'mul' as const,
+          'ltU' as const,
+          'wide' as const,
+        ),
+        a: tie('expression'),
+        b: tie('expression'),
       }),
-    },
-    fc.record({
-      kind: fc.constant('block' as const),
-      before: tie('body'),
-      test: tie('expression'),
-      after: tie('body'),
-    }),
-    fc.record({ kind: fc.constant('leave' as const), levels: fc.nat(3) }),
-  ),
-  body: fc.array(tie('statement'), { maxLength: 7, size: 'max' }),
-}))
+      fc.record({
+        kind: fc.constant('select' as const),
+        a: tie('expression'),
+        b: tie('expression'),
+        c: tie('expression'),
+      }),
+    ),
+    statement: fc.oneof(
+      { maxDepth: 3, depthIdentifier: 'statement' },
+      fc.record({ kind: fc.constant('sum' as const), i: fc.nat(LOCALS - 1), count: fc.nat(6) }),
+      fc.record({ kind: fc.constant('name' as const), value: tie('expression') }),
+      fc.record({
+        kind: fc.constant('set' as const),
+        i: fc.nat(LOCALS - 1),
+        value: tie('expression'),
+      }),
+      fc.record({
+        kind: fc.constant('store' as const),
+        at: tie('expression'),
+        value: tie('expression'),
+      }),
+      fc.record({ kind: fc.constant('call' as const), value: tie('expression') }),
+      fc.record({
+        kind: fc.constant('if' as const),
+        test: tie('expression'),
+        then: tie('body'),
+        otherwise: fc.option(tie('body')),
+      }),
+      fc.record({
+        kind: fc.constant('choose' as const),
+        test: tie('expression'),
+        a: tie('expression'),
+        body: tie('body'),
+        b: tie('expression'),
+      }),
+      {
+        weight: 3,
+        arbitrary: fc.record({
+          kind: fc.constant('loop' as const),
+          times: fc.integer({ min: 1, max: 3 }),
+          body: tie('body'),
+          leave: fc.oneof(fc.constant<Expression>({ kind: 'constant', n: 0 }), tie('expression')),
+        }),
+      },
+      fc.record({
+        kind: fc.constant('block' as const),
+        before: tie('body'),
+        test: tie('expression'),
+        after: tie('body'),
+      }),
+      fc.record({ kind: fc.constant('leave' as const), levels: fc.nat(3) }),
+    ),
+    body: fc.array(tie('statement'), { maxLength: 7, size: 'max' }),
+  }),
+)
 
 /** Records a program. Named values are visible to the end of the body that names them. */
 class Recorder {
@@ -120,7 +171,9 @@ class Recorder {
       case 'load':
         return f.load('i32.load8_u', this.address(e.at))
       case 'wide':
-        return f.wrap(f.shrU(f.mul(f.extendU(this.expression(e.a)), f.extendS(this.expression(e.b))), f.i64(7)))
+        return f.wrap(
+          f.shrU(f.mul(f.extendU(this.expression(e.a)), f.extendS(this.expression(e.b))), f.i64(7)),
+        )
       case 'select': {
         const condition = this.expression(e.c)
         return f.select(condition, this.expression(e.a), this.expression(e.b))
@@ -147,7 +200,10 @@ class Recorder {
         return
       case 'sum': {
         const local = this.locals[s.i] as Local
-        f.set(local, this.named.slice(-s.count).reduce((a, b) => f.add(a, b), f.get(local)))
+        f.set(
+          local,
+          this.named.slice(-s.count).reduce((a, b) => f.add(a, b), f.get(local)),
+        )
         return
       }
       case 'store': {
@@ -160,7 +216,11 @@ class Recorder {
         return
       case 'if': {
         const { otherwise } = s
-        f.if(this.expression(s.test), () => this.body(s.then), otherwise ? () => this.body(otherwise) : undefined)
+        f.if(
+          this.expression(s.test),
+          () => this.body(s.then),
+          otherwise ? () => this.body(otherwise) : undefined,
+        )
         return
       }
       case 'choose':

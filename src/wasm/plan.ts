@@ -1,8 +1,14 @@
 // Planning: one walk backwards over the recorded sequence. It drops what nobody uses, and decides for
-// each value whether it is emitted inside the code of its one use, read from a local that still holds
-// it, or kept in a local of its own from the place of its creation.
+// each value where it is computed and whether it needs a local.
+//
+// A pure value is computed at its first use, and kept in a local from there if there are others. It
+// is computed where it was recorded instead
+// - if its first use is not always run before the others (it lies in an arm, the others do not),
+// - if its first use lies in a loop that the value does not, so that it is not computed repeatedly,
+// - if a local that it reads is assigned in between: keeping the value is cheaper than a copy of that,
+// - if it is a load and memory may change in between.
 
-import { CONST, EFFECT, ELSE, LOAD, PURE, READ, SET, type Value } from './value.ts'
+import { CONST, EFFECT, ELSE, LOAD, PURE, READ, type Scope, SET, type Value } from './value.ts'
 
 /** Fills in uses, lastUse, site and home of every node. */
 export function plan(sequence: readonly Value[]): void {
@@ -15,19 +21,23 @@ export function plan(sequence: readonly Value[]): void {
         if (node.uses > 0) planRead(node)
         continue
       case LOAD:
-      case PURE:
-        if (node.uses === 0) continue
-        // A value whose use lies in a loop that it was not created in is not computed again and again.
+      case PURE: {
+        // The walk goes backwards: the use seen last is the first one.
+        const first = node.site
+        if (!first) continue
+        const { scope } = first
         if (
-          node.uses > 1 ||
-          (node.kind === LOAD && node.lastUse > nextChange) ||
           node.height === 0 ||
-          node.site?.scope.loop !== node.scope.loop
+          scope !== node.useScope ||
+          scope.loop !== node.scope.loop ||
+          (node.kind === LOAD && first.position > nextChange) ||
+          isAssigned(node, first.position)
         ) {
           node.site = node
         }
         useAll(node, node.site as Value)
         continue
+      }
       case ELSE:
         continue
       case SET:
@@ -53,6 +63,15 @@ function planRead(node: Value): void {
   }
 }
 
+/** Whether a local that the node reads is assigned between the node and the place. */
+function isAssigned({ a, b, c }: Value, place: number): boolean {
+  return isReadAssigned(a, place) || isReadAssigned(b, place) || isReadAssigned(c, place)
+}
+
+function isReadAssigned(value: Value | undefined, place: number): boolean {
+  return value?.local !== undefined && value.local.nextSet < place
+}
+
 function useAll(node: Value, site: Value): void {
   if (node.a) use(node.a, site)
   if (node.b) use(node.b, site)
@@ -62,14 +81,28 @@ function useAll(node: Value, site: Value): void {
 
 function use(value: Value, site: Value): void {
   if (value.kind === CONST) return
+  const { scope } = site
   value.uses++
   value.site = site
+  if (value.useScope !== scope) {
+    value.useScope = value.useScope ? commonScope(value.useScope, scope) : scope
+  }
   let at = site.position
   // What is used in a loop but created outside is needed until the loop's end.
-  if (site.scope.loop !== value.scope.loop) {
-    let loop = site.scope.loop
+  if (scope.loop !== value.scope.loop) {
+    let loop = scope.loop
     while (loop?.parent && loop.parent.loop !== value.scope.loop) loop = loop.parent.loop
     if (loop) at = loop.end
   }
   if (at > value.lastUse) value.lastUse = at
+}
+
+function commonScope(one: Scope, other: Scope): Scope {
+  let a: Scope | undefined = one
+  let b: Scope | undefined = other
+  while (a && b && a !== b) {
+    if (a.level >= b.level) a = a.parent
+    else b = b.parent
+  }
+  return a as Scope
 }

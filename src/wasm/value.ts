@@ -35,6 +35,8 @@ export interface Scope {
   readonly parent: Scope | undefined
   /** The builder of the function. */
   readonly owner: object | undefined
+  /** Scopes around it. */
+  readonly level: number
   /** Structures of WebAssembly around it; the distance of a branch is a difference of these. */
   readonly depth: number
   /** The innermost loop that this scope is or lies in. */
@@ -116,9 +118,11 @@ export class Value {
   position = -1
   /** @internal Uses by what is not dead. */
   uses = 0
+  /** @internal The innermost scope that all uses lie in. */
+  useScope: Scope | undefined = undefined
   /** @internal The last place it is needed at, loops considered. */
   lastUse = -1
-  /** @internal The node in whose code this one is emitted; itself, if it is kept in a local. */
+  /** @internal The node in whose code this one is computed; itself, if where it was recorded. */
   site: Value | undefined = undefined
   /** @internal The local that holds it, or -1. */
   home = -1

@@ -15,13 +15,7 @@ import {
   XEN_ESRCH,
 } from './abi/errno.ts'
 import { EVTCHN_FIFO_PRIORITY_MIN } from './abi/event-channel.ts'
-import {
-  NR_VIRQS,
-  VIRQ_DEBUG,
-  VIRQ_TIMER,
-  VIRQ_XENOPROF,
-  VIRQ_XENPMU,
-} from './abi/xen.ts'
+import { NR_VIRQS, VIRQ_DEBUG, VIRQ_TIMER, VIRQ_XENOPROF, VIRQ_XENPMU } from './abi/xen.ts'
 import { type EventAbi, type EventPort, newPort, PortState } from './event-port.ts'
 
 /** Xen allocates ports in buckets of this many: numbers in a bucket are valid, if not in use. */

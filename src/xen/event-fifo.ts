@@ -215,9 +215,7 @@ export class FifoEvents implements EventAbi {
 
   #read(number: number): number | undefined {
     const mfn = this.#array[Math.floor(number / WORDS_PER_PAGE)]
-    return mfn === undefined
-      ? undefined
-      : this.#memory.get32(mfn, (number % WORDS_PER_PAGE) * 4)
+    return mfn === undefined ? undefined : this.#memory.get32(mfn, (number % WORDS_PER_PAGE) * 4)
   }
 
   #write(number: number, word: number): void {

@@ -54,6 +54,11 @@ export class FrameMemory {
     this.#written(at, FRAME_BYTES)
   }
 
+  /** A frame's contents have changed by other means. */
+  written(mfn: Mfn, bytes: number): void {
+    this.#written(this.#at(mfn, 0, bytes), bytes)
+  }
+
   get8(mfn: Mfn, offset: number): number {
     return this.#memory.u8[this.#at(mfn, offset, 1)] as number
   }

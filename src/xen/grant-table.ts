@@ -18,7 +18,12 @@ import {
   GTF_type_mask,
   GTF_writing,
 } from './abi/grant-table.ts'
-import { entriesPerFrame, GrantEntries, type GrantVersion, STATUS_PER_FRAME } from './grant-entries.ts'
+import {
+  entriesPerFrame,
+  GrantEntries,
+  type GrantVersion,
+  STATUS_PER_FRAME,
+} from './grant-entries.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import { P2mType, type PhysMap } from './phys-map.ts'
 
@@ -182,6 +187,14 @@ export class GrantTable {
     }
   }
 
+  /** A frame of the table that lay at one guest frame lies at another now. */
+  moveGfn(from: number, to: number): void {
+    for (const gfns of [this.#sharedGfns, this.#statusGfns]) {
+      const index = gfns.indexOf(from)
+      if (index >= 0) gfns[index] = to
+    }
+  }
+
   /** GNTTABOP_set_version: keeps the reserved grants and drops all others. 0 or an error. */
   setVersion(version: number): number {
     if (version !== 1 && version !== 2) return -XEN_EINVAL
@@ -196,7 +209,9 @@ export class GrantTable {
     if (version === 1) this.#dropStatus()
     for (const mfn of this.#shared) this.#memory.clear(mfn)
     this.#entries = this.#viewEntries()
-    kept.forEach(({ flags, domid, gfn, status }, ref) => this.#write(ref, flags, domid, gfn, status))
+    kept.forEach(({ flags, domid, gfn, status }, ref) =>
+      this.#write(ref, flags, domid, gfn, status),
+    )
     return 0
   }
 

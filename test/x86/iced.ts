@@ -16,6 +16,7 @@ import { BASE_RIP, Decoded, Status } from '../../src/x86/decode/decoded.ts'
 import { Decoder as OurDecoder } from '../../src/x86/decode/decoder.ts'
 import type { Registry } from '../../src/x86/decode/define.ts'
 import { isSameInstruction, isUnsupported } from './mnemonics.ts'
+import { differingOperand } from './operands.ts'
 
 export type Bitness = 16 | 32 | 64
 
@@ -235,7 +236,10 @@ function differenceOf(
   if (!isSameInstruction(decoded.row.name, theirs)) return `${ours(decoded)} is ${iced.codeName}`
   if (decoded.length !== iced.instruction.length) return `${ours(decoded)}: length`
   if (decoded.lock !== iced.instruction.hasLockPrefix) return `${ours(decoded)}: LOCK`
-  if (!decoded.isMemory) return undefined
+  const operand = differingOperand(iced.instruction, decoded)
+  if (operand !== undefined) return `${ours(decoded)}: operand ${operand} of ${iced.codeName}`
+  const isOffset = decoded.row.operands.some(({ kind }) => kind === 'O')
+  if (!decoded.isMemory && !isOffset) return undefined
   const place = iced.memory(bitness, decoded.addressSize)
   return place === memoryOf(decoded, bitness) ? undefined : `${ours(decoded)}: memory operand`
 }

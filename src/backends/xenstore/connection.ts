@@ -78,7 +78,9 @@ export class Connection {
 
   /** Whether more replies wait than the client may leave unread. */
   get isBackedUp(): boolean {
-    return !this.caller.isPrivileged && this.output.replies >= this.#daemon.quotas.outstandingReplies
+    return (
+      !this.caller.isPrivileged && this.output.replies >= this.#daemon.quotas.outstandingReplies
+    )
   }
 
   /** Carries a request out and queues the reply, and all events it causes. */
@@ -215,7 +217,7 @@ export class Connection {
       case wire.XS_RESUME:
         return daemon.resume(domid)
       case wire.XS_GET_DOMAIN_PATH:
-        return wire.encodeStrings(domainPath(domid))
+        return wire.encodeStrings(domainPath(domid >>> 0))
       default:
         return wire.encodeStrings(daemon.isIntroduced(domid) ? 'T' : 'F')
     }
@@ -240,7 +242,10 @@ export class Connection {
       const rest = names.subarray(number(offsetText) >>> 0)
       const room = wire.XENSTORE_PAYLOAD_MAX - generation.length - 2
       if (rest.length <= room) return concat(wire.encodeStrings(generation), rest, NUL)
-      return concat(wire.encodeStrings(generation), rest.subarray(0, rest.lastIndexOf(0, room - 1) + 1))
+      return concat(
+        wire.encodeStrings(generation),
+        rest.subarray(0, rest.lastIndexOf(0, room - 1) + 1),
+      )
     })
   }
 
@@ -276,9 +281,7 @@ export class Connection {
     if (isSpecial(given)) {
       return this.#daemon.setSpecialPermissions(this.caller, given, [owner, ...marked])
     }
-    return this.#at(given, (path) =>
-      on.setPermissions(this.caller, path, [owner, ...marked]),
-    )
+    return this.#at(given, (path) => on.setPermissions(this.caller, path, [owner, ...marked]))
   }
 
   #watch(payload: Uint8Array): Reply {
@@ -299,7 +302,7 @@ export class Connection {
 
   #startTransaction(id: number): Reply {
     if (id !== 0) return 'EBUSY'
-    const isFull = this.#transactions.size >= this.#daemon.quotas.transactions
+    const isFull = this.#transactions.size > this.#daemon.quotas.transactions
     if (isFull && !this.caller.isPrivileged) return 'ENOSPC'
     while (this.#nextTransaction === 0 || this.#transactions.has(this.#nextTransaction)) {
       this.#nextTransaction = (this.#nextTransaction + 1) >>> 0

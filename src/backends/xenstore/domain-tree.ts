@@ -143,7 +143,14 @@ function writeHome(t: XenstoreView, { domid, name, uuid, type }: DomainDescripti
   for (const path of [...control, 'sysrq']) {
     node(t, `${home}/control/${path}`, readWrite(domid))
   }
-  for (const path of ['device/suspend/event-channel', 'data', 'drivers', 'feature', 'attr', 'error']) {
+  for (const path of [
+    'device/suspend/event-channel',
+    'data',
+    'drivers',
+    'feature',
+    'attr',
+    'error',
+  ]) {
     node(t, `${home}/${path}`, readWrite(domid))
   }
   t.write(`${home}/control/platform-feature-multiprocessor-suspend`, '1')

@@ -46,5 +46,7 @@ export function parentOf(path: string): string {
 /** Whether `path` is `ancestor` or lies below it. */
 export function isWithin(path: string, ancestor: string): boolean {
   if (ancestor === '/') return path.startsWith('/')
-  return path.startsWith(ancestor) && (path.length === ancestor.length || path[ancestor.length] === '/')
+  return (
+    path.startsWith(ancestor) && (path.length === ancestor.length || path[ancestor.length] === '/')
+  )
 }

@@ -39,15 +39,14 @@ const BITS: Record<Access, number> = { n: 0, r: MAY_READ, w: MAY_WRITE, b: MAY_R
 /** The rights of `caller` on a node: a sum of MAY_READ, MAY_WRITE and OWNS. */
 export function rightsOf(caller: Caller, permissions: Permissions): number {
   const [owner, ...listed] = permissions
-  const isCaller = (p: Permission): boolean =>
-    p.domid === caller.domid || p.domid === caller.target
+  const isCaller = (p: Permission): boolean => p.domid === caller.domid || p.domid === caller.target
   if (caller.isPrivileged || isCaller(owner)) return MAY_READ | MAY_WRITE | OWNS
   return BITS[(listed.find((p) => !p.isVoid && isCaller(p)) ?? owner).access]
 }
 
-/** As on the wire, e.g. `r5`. */
+/** As on the wire, e.g. `r5`; ids of more than 31 bits show as negative, as xenstored has it. */
 export function formatPermission({ access, domid }: Permission): string {
-  return `${access}${domid}`
+  return `${access}${domid | 0}`
 }
 
 /**

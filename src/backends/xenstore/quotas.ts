@@ -10,6 +10,7 @@ export interface Quotas {
   readonly permissions: number
   /** Characters of a path behind the domain's home. */
   readonly pathLength: number
+  /** Watches; as with transactions xenstored lets a client have one more than this. */
   readonly watches: number
   /** Transactions open at once. */
   readonly transactions: number

@@ -69,23 +69,27 @@ export class RingGuest {
     return true
   }
 
-  /** Takes what the daemon has sent: the messages that are complete. */
+  /** Takes what the daemon has sent, and sends on being told so: the messages that are complete. */
   pull(): Message[] {
     const messages: Message[] = []
     let consumer = this.get('rsp_cons')
-    const producer = this.get('rsp_prod')
-    if (consumer === producer) return messages
-    while (consumer !== producer) {
-      const at = consumer % XENSTORE_RING_SIZE
-      const there = Math.min((producer - consumer) >>> 0, XENSTORE_RING_SIZE - at)
-      const bytes = this.#page.read(RSP + at, Math.min(there, this.#reader.wanted))
-      consumer = (consumer + bytes.length) >>> 0
-      const message = this.#reader.accept(bytes)
-      if (message === 'too-long') throw new RangeError('the daemon sent too long a message')
-      if (message) messages.push(message)
+    for (let left = this.#available(consumer); left > 0; left = this.#available(consumer)) {
+      while (left > 0) {
+        const at = consumer % XENSTORE_RING_SIZE
+        const there = Math.min(left, XENSTORE_RING_SIZE - at, this.#reader.wanted)
+        const message = this.#reader.accept(this.#page.read(RSP + at, there))
+        if (message === 'too-long') throw new RangeError('the daemon sent too long a message')
+        if (message) messages.push(message)
+        consumer = (consumer + there) >>> 0
+        left -= there
+      }
+      this.set('rsp_cons', consumer)
+      this.#page.notify()
     }
-    this.set('rsp_cons', consumer)
-    this.#page.notify()
     return messages
+  }
+
+  #available(consumer: number): number {
+    return (this.get('rsp_prod') - consumer) >>> 0
   }
 }

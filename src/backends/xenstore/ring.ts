@@ -32,7 +32,7 @@ export const xenstore_domain_interface = new Layout('xenstore_domain_interface',
 const REQ = xenstore_domain_interface.offsetOf('req')
 const RSP = xenstore_domain_interface.offsetOf('rsp')
 
-type Word = 'req_cons' | 'rsp_prod' | 'server_features' | 'connection' | 'error'
+type Word = Exclude<Parameters<typeof xenstore_domain_interface.get>[2], 'req' | 'rsp'>
 
 /** A ring transport as plain data; the indices live in the page. */
 export interface RingState {
@@ -59,18 +59,26 @@ export class XenstoreRing {
     return this.#isBroken
   }
 
-  /** Says in the page what this server can do. For a page that is new, not a restored one. */
-  announce(): void {
+  /**
+   * Starts afresh: with an empty ring, no watches and no transactions, and says in the page what
+   * this server can do. Also what a guest gets that asks to reconnect, as a crash kernel does.
+   */
+  restart(): void {
+    this.#forget()
+    this.#isBroken = false
+    for (const index of ['req_cons', 'req_prod', 'rsp_cons', 'rsp_prod'] as const) {
+      this.#set(index, 0)
+    }
     const features = XENSTORE_SERVER_FEATURE_RECONNECTION | XENSTORE_SERVER_FEATURE_ERROR
     this.#set('server_features', features)
-    this.#set('connection', XENSTORE_CONNECTED)
     this.#set('error', XENSTORE_ERROR_NONE)
+    this.#set('connection', XENSTORE_CONNECTED)
   }
 
   /** The guest sent the event: it wrote requests, read answers, or wants to reconnect. */
   onEvent(): void {
-    if (this.#get('connection') === XENSTORE_RECONNECT) this.#reconnect()
-    let isNews = false
+    let isNews = this.#get('connection') === XENSTORE_RECONNECT
+    if (isNews) this.restart()
     while (!this.#isBroken) {
       const sent = this.#sendAnswers()
       const taken = this.connection.isBackedUp ? 0 : this.#takeRequest()
@@ -122,7 +130,11 @@ export class XenstoreRing {
     const fill = ringFill(producer, this.#get('rsp_cons'), XENSTORE_RING_SIZE)
     if (fill === undefined) return this.#break(XENSTORE_ERROR_RINGIDX)
     let sent = 0
-    for (let bytes = output.peek(); bytes && fill + sent < XENSTORE_RING_SIZE; bytes = output.peek()) {
+    for (
+      let bytes = output.peek();
+      bytes && fill + sent < XENSTORE_RING_SIZE;
+      bytes = output.peek()
+    ) {
       const piece = bytes.subarray(0, XENSTORE_RING_SIZE - fill - sent)
       this.#copyIn(producer + sent, piece)
       output.take(piece.length)
@@ -151,7 +163,7 @@ export class XenstoreRing {
     if (first.length < bytes.length) this.#page.written(RSP, bytes.length - first.length)
   }
 
-  #get(field: Word | 'req_prod' | 'rsp_cons'): number {
+  #get(field: Word): number {
     return xenstore_domain_interface.get(this.#page.page(), 0, field)
   }
 
@@ -160,25 +172,15 @@ export class XenstoreRing {
     this.#page.written(xenstore_domain_interface.offsetOf(field), 4)
   }
 
-  /** The guest starts afresh, as after a crash kernel has taken over: nothing old is kept. */
-  #reconnect(): void {
+  #forget(): void {
     this.#reader.reset()
     this.connection.reset()
     this.connection.output.clear()
-    this.#isBroken = false
-    const view = this.#page.page()
-    xenstore_domain_interface.write(view, 0, { req_cons: 0, req_prod: 0, rsp_cons: 0, rsp_prod: 0 })
-    this.#page.written(xenstore_domain_interface.offsetOf('req_cons'), 16)
-    this.#set('error', XENSTORE_ERROR_NONE)
-    this.#set('connection', XENSTORE_CONNECTED)
-    this.#page.notify()
   }
 
   #break(error: number): 0 {
     this.#isBroken = true
-    this.#reader.reset()
-    this.connection.reset()
-    this.connection.output.clear()
+    this.#forget()
     this.#set('error', error)
     this.#page.notify()
     return 0

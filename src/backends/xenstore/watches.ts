@@ -23,7 +23,7 @@ export class Watches {
     this.#base = base
   }
 
-  /** EINVAL for a bad path, EEXIST for the same path and token, E2BIG beyond `limit` watches. */
+  /** EINVAL for a bad path, EEXIST for the same path and token, E2BIG with more than `limit` watches. */
   add(path: string, token: string, limit: number, pathLength: number): Watch | Errno {
     const absolute = absolutePath(path, this.#base)
     const isGood = isSpecial(path)
@@ -31,7 +31,7 @@ export class Watches {
       : isValidPath(absolute, pathLength)
     if (!isGood) return 'EINVAL'
     if (this.#find(absolute, token) >= 0) return 'EEXIST'
-    if (this.#watches.length >= limit) return 'E2BIG'
+    if (this.#watches.length > limit) return 'E2BIG'
     const watch = { path: absolute, token, isRelative: absolute !== path }
     this.#watches.push(watch)
     return watch

@@ -58,7 +58,7 @@ export type Errno =
   | 'EPERM'
 
 /** Results are never strings, so a string is an error. */
-export function isErrno<T>(result: T | Errno): result is Errno {
+export function isErrno(result: unknown): result is Errno {
   return typeof result === 'string'
 }
 

@@ -184,7 +184,9 @@ export abstract class Workspace {
     const generation = this.generations.next()
     const next = { ...node, ...change, generation }
     if (this.#isTooLarge(caller, next)) return 'ENOSPC'
-    this.#commit(withNode(this.root, segmentsOf(path), next, generation), [{ path, isExact: false }])
+    this.#commit(withNode(this.root, segmentsOf(path), next, generation), [
+      { path, isExact: false },
+    ])
     return undefined
   }
 

@@ -101,13 +101,15 @@ export class Xenstored implements Daemon {
     this.#clients.delete(client)
   }
 
-  /** Starts to serve a guest on its ring; call `onEvent` of the result when the guest notifies. */
+  /**
+   * Starts to serve a guest on its ring; call `onEvent` of the result when the guest notifies.
+   * A guest that is known already starts afresh, without watches and transactions.
+   */
   introduceDomain(domid: number, page: RingPage): XenstoreRing {
     const known = this.#domains.get(domid)
-    if (known) return known.ring
-    const ring = this.#addDomain(domid, page).ring
-    ring.announce()
-    this.#fireSpecial('@introduceDomain')
+    const { ring } = this.#addDomain(domid, page, known?.ring.connection)
+    ring.restart()
+    if (!known) this.#fireSpecial('@introduceDomain')
     this.settle()
     return ring
   }
@@ -141,7 +143,7 @@ export class Xenstored implements Daemon {
 
   introduce(domid: number, frame: number, port: number): undefined | Errno {
     if (port <= 0) return 'EINVAL'
-    if (this.isIntroduced(domid)) return undefined
+    if (domid === 0) return undefined
     const page = this.#findPage?.(domid, frame, port)
     if (!page) return 'ENOENT'
     this.introduceDomain(domid, page)
@@ -173,8 +175,10 @@ export class Xenstored implements Daemon {
     return domid === 0 || domid === DOMID_SELF || this.#domains.has(domid)
   }
 
-  control([command]: readonly string[]): string | undefined {
-    if (command === 'help') return 'help\ncheck\n'
+  /** Commands of CONTROL: their reply, or undefined for those that there are not. */
+  control([command, ...parameters]: readonly string[]): string | undefined {
+    if (parameters.length > 0) return undefined
+    if (command === 'help') return 'check\nhelp\n'
     return command === 'check' ? 'OK' : undefined
   }
 
@@ -217,7 +221,12 @@ export class Xenstored implements Daemon {
       transactions.push(...ring.connection.transactions)
       domains.push({ domid, isShutDown, ring: ring.save(), connection })
     }
-    return { version: 1, store: this.store.save(transactions), domains, special: [...this.#special] }
+    return {
+      version: 1,
+      store: this.store.save(transactions),
+      domains,
+      special: [...this.#special],
+    }
   }
 
   /** Takes a saved state; `pageOf` finds the ring page of each domain in it. */
@@ -234,8 +243,11 @@ export class Xenstored implements Daemon {
     }
   }
 
-  #addDomain(domid: number, page: RingPage): Domain {
-    const connection = new Connection(this, { domid, isPrivileged: false })
+  #addDomain(
+    domid: number,
+    page: RingPage,
+    connection = new Connection(this, { domid, isPrivileged: false }),
+  ): Domain {
     const ring = new XenstoreRing(page, connection, () => this.settle())
     const domain = { domid, ring, isShutDown: false }
     this.#domains.set(domid, domain)

@@ -164,13 +164,13 @@ function checkFit(config: PvhConfig, placement: KernelPlacement, needed: number)
   const low = Math.min(memoryBytes, LOW_MEMORY_LIMIT)
   if (needed <= low) return
   const ramdiskPart = ramdisk
-    ? ` and the ramdisk ${ramdisk.name} ${ramdisk.bytes.length} bytes`
+    ? `, and the ramdisk ${ramdisk.name} has ${inMiB(ramdisk.bytes.length)} MiB`
     : ''
-  const why = `The kernel ${kernel.name} reaches up to ${placement.end}${ramdiskPart}`
+  const why = `The kernel ${kernel.name} reaches up to ${inMiB(placement.end)} MiB${ramdiskPart}`
   if (needed > LOW_MEMORY_LIMIT) {
     throw new UserError(
       'The images do not fit into the domain.',
-      `${why}; they must lie below ${LOW_MEMORY_LIMIT}, where devices begin.`,
+      `${why}; they must lie below ${inMiB(LOW_MEMORY_LIMIT)} MiB, where devices begin.`,
       ramdisk ? 'Give a smaller ramdisk, or put its contents on a disk.' : 'Give a smaller kernel.',
     )
   }
@@ -215,11 +215,6 @@ function encodeStartInfo(config: PvhConfig, layout: PvhLayout): Uint8Array {
 
 function roundUp8(n: number): number {
   return Math.ceil(n / 8) * 8
-}
-
-/** RAM that the images alone take, in whole pages: the least that `memory=` can be. */
-export function pvhMemoryNeeded(layout: PvhLayout): number {
-  return pageUp(layout.startInfo.start + layout.startInfo.size)
 }
 
 /** Every range of guest-physical addresses that needs frames behind it, in whole pages. */

@@ -35,7 +35,7 @@ const HEADER_SIZE = 110
  */
 export function writeCpio(entries: readonly CpioEntry[]): Uint8Array<ArrayBuffer> {
   checkPaths(entries)
-  const parts = entries.flatMap((entry, i) => encodeEntry(entry, i + 1))
+  const parts = entries.flatMap((entry, i) => encodeEntry(entry, i))
   parts.push(...encode('TRAILER!!!', { ino: 0, mode: 0, nlink: 1 }, new Uint8Array(0)))
   const size = parts.reduce((sum, part) => sum + part.length, 0)
   const archive = new Uint8Array(size)
@@ -114,7 +114,7 @@ function encode(path: string, fields: Fields, data: Uint8Array): Uint8Array[] {
     name.length,
     0, // checksum: only in the "070702" format
   ]
-  const header = `070701${numbers.map((n) => n.toString(16).padStart(8, '0')).join('')}`
+  const header = `070701${numbers.map((n) => n.toString(16).toUpperCase().padStart(8, '0')).join('')}`
   return [
     new TextEncoder().encode(header),
     name,

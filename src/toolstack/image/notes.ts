@@ -15,7 +15,6 @@ import {
 } from './elf.ts'
 import { type Features, NO_FEATURES, parseFeatures } from './features.ts'
 
-export const XEN_ELFNOTE_INFO = 0
 export const XEN_ELFNOTE_ENTRY = 1
 export const XEN_ELFNOTE_HYPERCALL_PAGE = 2
 export const XEN_ELFNOTE_VIRT_BASE = 3

@@ -144,9 +144,6 @@ export const MODELS = {
   },
 } as const satisfies Readonly<Record<string, CpuModel>>
 
-/** Names of the models. */
-export type CpuModelName = keyof typeof MODELS
-
 /** A model by its name in any case, or undefined. */
 export function modelNamed(name: string): CpuModel | undefined {
   return Object.values(MODELS).find((model) => model.name.toLowerCase() === name.toLowerCase())

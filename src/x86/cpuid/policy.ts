@@ -224,8 +224,12 @@ export class CpuidPolicy {
         'restore it with the release that saved it',
       )
     }
-    const { version: _, limit, features, ...rest } = structuredCopy(state)
-    return new CpuidPolicy({ ...rest, features: new Set(features) }, new Set(limit))
+    const { identity, topology, physicalAddressBits, tscKhz, crystalKhz } = structuredCopy(state)
+    const features = new Set(state.features)
+    return new CpuidPolicy(
+      { identity, features, topology, physicalAddressBits, tscKhz, crystalKhz },
+      new Set(state.limit),
+    )
   }
 
   #replace(change: Partial<LeafSource>): CpuidPolicy {

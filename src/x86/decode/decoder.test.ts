@@ -80,6 +80,12 @@ const TABLE: Readonly<Record<string, readonly string[]>> = {
   ],
   NEG: ['F6 /3 Eb lock', 'F7 /3 Ev lock'],
   CRC32: ['F2 0F 38 F0 /r Gd,Eb', 'F2 0F 38 F1 /r Gd,Ev'],
+  MOVBE: [
+    'NP 0F 38 F0 /r Gv,Mv',
+    '66 0F 38 F0 /r Gv,Mv',
+    'NP 0F 38 F1 /r Mv,Gv',
+    '66 0F 38 F1 /r Mv,Gv',
+  ],
   ADCX: ['66 0F 38 F6 /r Gy,Ey'],
   ADOX: ['F3 0F 38 F6 /r Gy,Ey'],
   PALIGNR: ['NP 0F 3A 0F /r Pq,Qq,Ib mmx', '66 0F 3A 0F /r Vx,Wx,Ib sse align'],
@@ -214,8 +220,12 @@ test('a row whose feature is absent leaves its bytes to the next row', () => {
   assert.equal(decode('f3 0f bc c1', 64, NONE).name, 'BSF')
 })
 
-test('a mandatory 66 is no operand size, but a 66 beside F2 is', () => {
+test('a mandatory 66 is an operand size only for operands that have one', () => {
+  assert.equal(decode('66 0f 38 f0 00').d.operandSize, 16)
   assert.equal(decode('66 0f 38 f6 c1').d.operandSize, 32)
+})
+
+test('a 66 beside a mandatory F2 is an operand size', () => {
   const crc = decode('66 f2 0f 38 f1 c1')
   assert.deepEqual([crc.name, crc.d.operandSize], ['CRC32', 16])
 })

@@ -70,7 +70,7 @@ export interface OperandForm {
 }
 
 const KINDS = 'ACDEGIJMNOPQRSTUVWXYZ'
-const SIZES: readonly string[] = [...'bwdqxtvzyps', 'ss', 'sd', '']
+const SIZES: readonly string[] = 'b w d q x t v z y p s ss sd'.split(' ').concat('')
 
 const FIXED = new Map<string, { size: OperandSize; fixed: Fixed }>()
 

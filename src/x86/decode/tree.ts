@@ -50,7 +50,8 @@ export function buildTree(rows: readonly Row[], is64Bit: boolean): Tree {
   const leaves: number[] = []
   const lists: number[][] = []
   const listIndex = new Map<string, number>()
-  const leafOf = (ids: number[]): number => {
+  const leafOf = (candidates: readonly Row[]): number => {
+    const ids = candidates.map((row) => row.id)
     if (ids.length < 2) return ids[0] ?? -1
     const key = ids.join()
     let index = listIndex.get(key)
@@ -74,11 +75,20 @@ export function buildTree(rows: readonly Row[], is64Bit: boolean): Tree {
       (byModrm ? NODE_BY_MODRM : 0)
     const ranked = here.toSorted(bySpecificity)
     for (let prefix = 0; prefix < (byPrefix ? 4 : 1); prefix++) {
-      for (let modrm = 0; modrm < (byModrm ? 256 : 1); modrm++) {
-        const matching = ranked.filter(
-          (row) => takesPrefix(row, prefix) && (!byModrm || takesModrm(row, modrm)),
-        )
-        leaves.push(leafOf(preferred(matching).map((row) => row.id)))
+      const candidates = ranked.filter((row) => takesPrefix(row, prefix))
+      if (!byModrm) {
+        leaves.push(leafOf(preferred(candidates)))
+        continue
+      }
+      const start = leaves.length
+      for (let modrm = 0; modrm < 256; modrm++) {
+        // Rows do not tell one memory form from another: the first of each reg stands for all.
+        const twin = start + (modrm & 0x38)
+        const isTwin = modrm < 0xc0 && (modrm & 0xc7) !== 0
+        const leaf = isTwin
+          ? (leaves[twin] as number)
+          : leafOf(preferred(candidates.filter((row) => takesModrm(row, modrm))))
+        leaves.push(leaf)
       }
     }
   }
@@ -86,8 +96,8 @@ export function buildTree(rows: readonly Row[], is64Bit: boolean): Tree {
 }
 
 /**
- * Whether a row at opcode 90 style sharing (`90` beside `90+r`) yields when REX.B is set:
- * XCHG R8,RAX is not NOP.
+ * Whether a row yields when REX.B is set because a row with +r shares its opcode: `90` beside
+ * `90+r`, as XCHG R8,RAX is not NOP.
  */
 export function yieldsToRexB(row: Row, rows: readonly Row[]): boolean {
   return (
@@ -104,7 +114,8 @@ export function yieldsToRexB(row: Row, rows: readonly Row[]): boolean {
 }
 
 /** Drops what can never be reached: all after the first row that is always there. */
-function preferred(ranked: readonly Row[]): Row[] {
+function preferred(ranked: readonly Row[]): readonly Row[] {
+  if (ranked.length < 2) return ranked
   const out: Row[] = []
   for (const row of ranked) {
     const before = out.at(-1)

@@ -320,7 +320,7 @@ define('INVLPG', ['0F 01 /7:m M cpl0 end'], (e) => {
   finish(e, (cpu) => cpu.flushPage(cpu.argumentLow(0)), linear)
 })
 
-define('INVPCID', ['66 0F 38 82 /r Gy,M cpl0 end +invpcid'], (e, type, src) => {
+define('INVPCID', ['66 0F 38 82 /r Gy,M f64 cpl0 end +invpcid'], (e, type, src) => {
   finish(
     e,
     (cpu) => invalidate(cpu, cpu.argument(0), cpu.argument(1)),

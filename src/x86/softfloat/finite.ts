@@ -62,7 +62,7 @@ export function mulHigh(a: number, b: number): number {
 
 /** r = a * b; its sign is the product of theirs. */
 export function mulFinite(r: Unpacked, a: Unpacked, b: Unpacked): void {
-  // Columns of the schoolbook product; each sum stays below 2^34, exact in a number.
+  // Columns of the schoolbook product; each sum stays below 3 * 2^32, exact in a number.
   const w0 = Math.imul(a.lo, b.lo)
   const lh = Math.imul(a.lo, b.hi) >>> 0
   const hl = Math.imul(a.hi, b.lo) >>> 0
@@ -70,7 +70,7 @@ export function mulFinite(r: Unpacked, a: Unpacked, b: Unpacked): void {
   const hh = Math.imul(a.hi, b.hi) >>> 0
   const carry1 = w1 > 0x1ffffffff ? 2 : w1 > 0xffffffff ? 1 : 0
   const w2 = (mulHigh(a.lo, b.hi) >>> 0) + (mulHigh(a.hi, b.lo) >>> 0) + hh + carry1
-  const carry2 = w2 > 0x1ffffffff ? (w2 > 0x2ffffffff ? 3 : 2) : w2 > 0xffffffff ? 1 : 0
+  const carry2 = w2 > 0x1ffffffff ? 2 : w2 > 0xffffffff ? 1 : 0
   r.kind = FINITE
   r.sign = a.sign ^ b.sign
   r.exp = a.exp + b.exp + 1

@@ -22,9 +22,22 @@ export const GTF_sub_page = 256
 export const GTF_transfer_committed = 4
 export const GTF_transfer_completed = 8
 
-
 export const GNTCOPY_source_gref = 1
 export const GNTCOPY_dest_gref = 2
+export const GNTTABOP_map_grant_ref = 0
+export const GNTTABOP_unmap_grant_ref = 1
+export const GNTTABOP_setup_table = 2
+export const GNTTABOP_dump_table = 3
+export const GNTTABOP_transfer = 4
+export const GNTTABOP_copy = 5
+export const GNTTABOP_query_size = 6
+export const GNTTABOP_unmap_and_replace = 7
+export const GNTTABOP_set_version = 8
+export const GNTTABOP_get_status_frames = 9
+export const GNTTABOP_get_version = 10
+export const GNTTABOP_swap_grant_ref = 11
+export const GNTTABOP_cache_flush = 12
+
 export const GNTMAP_device_map = 1
 export const GNTMAP_host_map = 2
 export const GNTMAP_readonly = 4

@@ -67,7 +67,8 @@ class BitReader {
   /** Takes bits that were peeked at. */
   skip(count: number): void {
     this.#bits -= count
-    if (this.#at - (this.#bits >>> 3) > this.#bytes.length) damaged('bzip2', 'It ends in the middle.')
+    if (this.#at - (this.#bits >>> 3) > this.#bytes.length)
+      damaged('bzip2', 'It ends in the middle.')
   }
 
   /** `count` bits, at most 24. */

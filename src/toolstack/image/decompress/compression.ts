@@ -8,6 +8,9 @@ import { decompressLzo } from './lzo.ts'
 import type { OutputSize } from './output.ts'
 import { decompressXz, XZ_MAGIC } from './xz.ts'
 
+/** LZ4's and LZO's best; xz and bzip2 do better on zeroes alone. */
+const PLAUSIBLE_RATIO = 255
+
 export type Compression = 'gzip' | 'xz' | 'zstd' | 'lz4' | 'lzma' | 'lzo' | 'bzip2'
 
 const MAGICS: readonly (readonly [Compression, readonly number[]])[] = [
@@ -34,9 +37,10 @@ export function detectCompression(bytes: Uint8Array): Compression | undefined {
 export async function decompress(
   format: Compression,
   input: Uint8Array,
-  size: OutputSize,
+  claimed: OutputSize,
   decompressors: Decompressors,
 ): Promise<Uint8Array> {
+  const size = plausible(claimed, input.length)
   switch (format) {
     case 'gzip':
       return decompressors.gzip(input, size)
@@ -53,4 +57,10 @@ export async function decompress(
     case 'bzip2':
       return decompressBzip2(input, size)
   }
+}
+
+/** An expected size that no honest file of this length has is not worth a buffer of that size. */
+function plausible({ limit, expected }: OutputSize, inputSize: number): OutputSize {
+  const isPlausible = expected !== undefined && expected <= PLAUSIBLE_RATIO * inputSize
+  return { limit, expected: isPlausible ? expected : undefined }
 }

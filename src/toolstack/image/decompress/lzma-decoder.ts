@@ -100,7 +100,7 @@ export class LzmaDecoder {
     const finished = this.#symbols(input, target ?? Number.POSITIVE_INFINITY)
     if (!finished && target === undefined) damaged('lzma', 'The end mark is missing.')
     normalize(coder, input)
-    const end = coder[AT] as number
+    const end = coder[AT]
     if (end > input.length) damaged('lzma', 'It ends in the middle of the data.')
     return end
   }

@@ -1,0 +1,38 @@
+// help: what the verbs do.
+
+import { UsageError } from './arguments.ts'
+import { didYouMean } from './did-you-mean.ts'
+import { EXIT_OK } from './exit-status.ts'
+import { generalHelp, verbHelp } from './help-text.ts'
+import type { Verb } from './verb.ts'
+
+/**
+ * The verb of that name.
+ * @throws UsageError with the name that was probably meant
+ */
+export function findVerb(verbs: readonly Verb[], name: string): Verb {
+  const verb = verbs.find((candidate) => candidate.name === name)
+  if (verb) return verb
+  const near = didYouMean(
+    name,
+    verbs.map((candidate) => candidate.name),
+  )
+  throw new UsageError(
+    `Unknown verb "${name}".`,
+    near ? `Did you mean "${near}"?` : 'No verb has a name like that.',
+    '"xenolith help" lists the verbs.',
+  )
+}
+
+export const help: Verb = {
+  name: 'help',
+  summary: 'show what the verbs do',
+  operands: '[VERB]',
+  mostOperands: 1,
+  options: [],
+  examples: [['xenolith help run', 'everything about one verb']],
+  async run({ operands: [name] }, { verbs, stdout }) {
+    stdout.write(name === undefined ? generalHelp(verbs) : verbHelp(findVerb(verbs, name)))
+    return EXIT_OK
+  },
+}

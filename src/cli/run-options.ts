@@ -1,0 +1,168 @@
+// The options that every verb has which boots a domain in the foreground, and what they mean.
+
+import { accessSync, constants, statSync } from 'node:fs'
+import { UserError } from '../base/errors.ts'
+import type { DomainConfig, TimeMode } from '../node/host-types.ts'
+import { type Arguments, UsageError } from './arguments.ts'
+import type { ScriptStep } from './console-script.ts'
+import { unescapeText } from './escapes.ts'
+import type { ForegroundRun } from './foreground.ts'
+import type { Context, OptionDefinition } from './verb.ts'
+
+const DEFAULT_CMDLINE = 'console=hvc0'
+const DEFAULT_MEMORY_MIB = 256
+const DEFAULT_VCPUS = 1
+
+/** What the guest boots; `demo` brings its own. */
+export const IMAGE_OPTIONS: readonly OptionDefinition[] = [
+  {
+    name: 'kernel',
+    short: 'k',
+    value: 'FILE',
+    required: true,
+    summary: 'the kernel: a bzImage or an ELF file with Xen notes',
+  },
+  { name: 'ramdisk', short: 'r', value: 'FILE', summary: 'the initial ramdisk' },
+]
+
+export const RUN_OPTIONS: readonly OptionDefinition[] = [
+  {
+    name: 'cmdline',
+    value: 'TEXT',
+    summary: "the kernel's command line",
+    otherwise: `"${DEFAULT_CMDLINE}"`,
+  },
+  {
+    name: 'memory',
+    short: 'm',
+    value: 'MiB',
+    kind: 'integer',
+    least: 1,
+    summary: 'memory',
+    otherwise: String(DEFAULT_MEMORY_MIB),
+  },
+  {
+    name: 'vcpus',
+    value: 'N',
+    kind: 'integer',
+    least: 1,
+    most: 128,
+    summary: 'virtual processors',
+    otherwise: String(DEFAULT_VCPUS),
+  },
+  { name: 'name', value: 'NAME', summary: 'name of the domain', otherwise: 'guest' },
+  { name: 'cpu', value: 'MODEL', summary: 'processor model that the guest sees' },
+  {
+    name: 'time',
+    value: 'MODE',
+    choices: ['virtual', 'real'],
+    summary:
+      "the guest's clock: a function of the instructions executed, so that runs repeat exactly " +
+      'and idle time costs nothing, or the wall clock',
+    otherwise: 'real when standard input is a terminal, virtual otherwise',
+  },
+  {
+    name: 'timeout',
+    value: 'SECONDS',
+    kind: 'number',
+    least: 0.001,
+    most: 2_000_000,
+    summary: 'end the run after so long by the wall clock',
+  },
+  { name: 'console-log', value: 'FILE', summary: 'keep what the console shows in a file' },
+  {
+    name: 'expect',
+    value: 'REGEX',
+    repeated: true,
+    summary: 'wait until the console shows it; the run ends well when the last one came',
+  },
+  {
+    name: 'send',
+    value: 'TEXT',
+    repeated: true,
+    summary: 'type it when the --expect before it has come; \\r is Enter',
+  },
+  {
+    name: 'trace',
+    value: 'WHAT,...',
+    summary: 'print what the guest asks of the host, such as hypercalls',
+  },
+  { name: 'stats', summary: 'print the counters at the end' },
+  { name: 'json', summary: 'print events, one JSON object a line, in place of console and talk' },
+]
+
+/** What to boot and how it is called when nobody says. */
+export interface RunDefaults {
+  readonly kernel: string
+  readonly ramdisk: string | undefined
+  readonly name: string
+}
+
+/**
+ * The run that the options ask for.
+ * @throws UsageError, or UserError for an image that cannot be read
+ */
+export function foregroundRun(
+  args: Arguments,
+  { kernel, ramdisk, name }: RunDefaults,
+  { stdin }: Pick<Context, 'stdin'>,
+): ForegroundRun {
+  const cpu = args.text('cpu')
+  const trace = args.text('trace')?.split(',').filter(Boolean)
+  checkImage('kernel', kernel)
+  if (ramdisk !== undefined) checkImage('ramdisk', ramdisk)
+  const domain: DomainConfig = {
+    name: args.text('name') ?? name,
+    kernel,
+    ...(ramdisk !== undefined && { ramdisk }),
+    cmdline: args.text('cmdline') ?? DEFAULT_CMDLINE,
+    memoryMiB: args.number('memory') ?? DEFAULT_MEMORY_MIB,
+    vcpus: args.number('vcpus') ?? DEFAULT_VCPUS,
+    ...(cpu !== undefined && { cpu }),
+    ...(trace && { trace }),
+  }
+  return {
+    domain,
+    time: (args.text('time') as TimeMode | undefined) ?? (stdin.isTTY ? 'real' : 'virtual'),
+    script: scriptOf(args),
+    timeoutSeconds: args.number('timeout'),
+    consoleLog: args.text('console-log'),
+    stats: args.flag('stats'),
+    json: args.flag('json'),
+  }
+}
+
+function scriptOf(args: Arguments): ScriptStep[] {
+  return args.inOrder.flatMap(({ name, value }): ScriptStep[] => {
+    if (name === 'send') return [{ kind: 'send', text: unescapeText(value, '--send') }]
+    return name === 'expect' ? [{ kind: 'expect', pattern: patternOf(value) }] : []
+  })
+}
+
+function patternOf(text: string): RegExp {
+  try {
+    return new RegExp(text, 'm')
+  } catch (cause) {
+    throw new UsageError(
+      `--expect "${text}" is no regular expression.`,
+      cause instanceof Error ? `${cause.message}.` : String(cause),
+      'Put a backslash before ( ) [ ] { } . * + ? ^ $ | and \\ to mean the character itself.',
+    )
+  }
+}
+
+function checkImage(what: string, path: string): void {
+  try {
+    accessSync(path, constants.R_OK)
+    if (statSync(path).isFile()) return
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    const why = code === 'ENOENT' ? 'There is no such file.' : 'This user may not read it.'
+    throw new UserError(`Cannot read the ${what} ${path}.`, why, `Check the path of --${what}.`)
+  }
+  throw new UserError(
+    `Cannot read the ${what} ${path}.`,
+    'It is no file.',
+    `Give --${what} a file.`,
+  )
+}

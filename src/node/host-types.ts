@@ -1,0 +1,66 @@
+// The library's interface to a host and its domains: what the command line and other users of the
+// library are written against, and what a test's stand-in implements.
+
+/** How guests' clocks run: by the wall, or as a function of the instructions executed. */
+export type TimeMode = 'virtual' | 'real'
+
+export interface HostOptions {
+  readonly time: TimeMode
+}
+
+export interface DomainConfig {
+  readonly name: string
+  /** Path of the kernel image, or its bytes. */
+  readonly kernel: string | Uint8Array
+  /** Path of the ramdisk, or its bytes. */
+  readonly ramdisk?: string | Uint8Array
+  readonly cmdline: string
+  readonly memoryMiB: number
+  readonly vcpus: number
+  /** Name of the processor model that the guest sees. */
+  readonly cpu?: string
+  /** What to trace, such as `hypercalls`. */
+  readonly trace?: readonly string[]
+}
+
+/** The most urgent of the reasons for which a domain stops. */
+export type EndReason = 'poweroff' | 'reboot' | 'suspend' | 'crash' | 'watchdog'
+
+export interface DomainEnd {
+  readonly reason: EndReason
+  /** Why, in one line, where more is known than the reason. */
+  readonly cause?: string
+}
+
+/** A phase of the boot: `ms` since the domain was asked for; `detail` may be empty. */
+export type PhaseListener = (phase: string, ms: number, detail: string) => void
+
+export interface DomainConsole {
+  /** Calls `listener` with what the guest writes from now on; returns how to stop that. */
+  onOutput(listener: (bytes: Uint8Array) => void): () => void
+  /** Types `bytes`; they wait until the guest reads them. */
+  send(bytes: Uint8Array): void
+  /** What the guest has written since boot; readable after its end. */
+  text(): string
+}
+
+export interface Domain {
+  readonly id: number
+  readonly name: string
+  readonly console: DomainConsole
+  /** Resolves when the guest stops; rejects with a Bug when the host fails. */
+  readonly ended: Promise<DomainEnd>
+  /** Calls `listener` with the phases reached so far, then with each new one. */
+  onPhase(listener: PhaseListener): void
+  /** Stops the domain and frees what it holds; does nothing to one that has ended. */
+  destroy(): void
+  stats(): Record<string, number>
+}
+
+export interface Host {
+  /** @throws UserError when an image cannot be read or is none, or memory does not suffice */
+  createDomain(config: DomainConfig): Promise<Domain>
+  /** Runs the domains in slices, from the event loop. */
+  start(): void
+  stop(): void
+}

@@ -1,0 +1,277 @@
+// The hypervisor: its domains, the way into a hypercall, and the scheduler that runs them. Domain 0
+// is the control domain: it runs no guest code; the services of the host act in its name through
+// its event channels and grants (host-services.ts).
+
+import { UserError } from '../base/errors.ts'
+import type { FrameTable } from '../machine/frame-table.ts'
+import type { Clock } from '../machine/time.ts'
+import type { Timers } from '../machine/timers.ts'
+import { XEN_ENOSYS, XEN_EPERM } from './abi/errno.ts'
+import { DOMID_FIRST_RESERVED } from './abi/xen.ts'
+import { Domain, type DomainConfig, type DomainWorld } from './domain.ts'
+import type { EventChannels } from './event-channels.ts'
+import { FrameMemory, type HostMemoryViews } from './frame-memory.ts'
+import type { GrantParty } from './grant-map.ts'
+import { GuestAccess } from './guest-access.ts'
+import { HypercallCounters, nameOf } from './hypercall-counters.ts'
+import type { Answer, Call, HypercallWorld } from './hypercalls/call.ts'
+import { HYPERCALLS } from './hypercalls/table.ts'
+import {
+  type Processor,
+  type ProcessorControl,
+  R8,
+  R10,
+  RAX,
+  RBX,
+  RCX,
+  RDI,
+  RDX,
+  RSI,
+  type VcpuApic,
+} from './processor.ts'
+import { Scheduler, type SchedulerOptions, type StepResult } from './scheduler.ts'
+import type { Vcpu } from './vcpu.ts'
+import { VcpuHost } from './vcpu-host.ts'
+
+const ARGUMENTS_64 = [RDI, RSI, RDX, R10, R8]
+const ARGUMENTS_32 = [RBX, RCX, RDX, RSI, RDI]
+/** What a debug build leaves in argument registers, so that no guest comes to rely on them. */
+const POISON = 0xbeefbeefbeefbeefn
+/** Bytes of VMCALL and VMMCALL: a call that goes on later is made again. */
+const CALL_BYTES = 3n
+
+/** One hypercall, as it is told to whoever traces. */
+export interface HypercallEvent {
+  readonly domid: number
+  readonly vcpu: number
+  readonly now: number
+  readonly name: string
+  readonly parameters: readonly string[]
+  readonly args: readonly bigint[]
+  /** The result; undefined when the call goes on later. */
+  readonly result: number | undefined
+}
+
+export interface HypervisorOptions extends SchedulerOptions {
+  readonly frames: FrameTable
+  readonly memory: HostMemoryViews
+  /** Told of every store into a frame: where in the host's memory, and how many bytes. */
+  readonly written?: (hostOffset: number, bytes: number) => void
+  readonly clock: Clock
+  readonly timers: Timers
+  /** Makes a processor that asks `host`. */
+  readonly createProcessor: (vcpu: Vcpu, host: VcpuHost) => Processor & ProcessorControl
+  /** Makes the local APIC of a processor. */
+  readonly createApic: (vcpu: Vcpu) => VcpuApic
+  /** Poison argument registers after hypercalls, as a debug build does. */
+  readonly clobbersArguments?: boolean
+  /** Let guests write to Xen's console, as a debug build does. */
+  readonly hasGuestConsole?: boolean
+  readonly onConsole?: (domain: Domain, text: Uint8Array) => void
+  readonly onShutdown?: (domain: Domain) => void
+  readonly onHypercall?: (event: HypercallEvent) => void
+}
+
+export class Hypervisor implements DomainWorld, HypercallWorld {
+  readonly memory: FrameMemory
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly scheduler: Scheduler
+  readonly counters = new HypercallCounters()
+  /** Changes while running, so that a trace can be switched on and off. */
+  onHypercall: ((event: HypercallEvent) => void) | undefined
+  /** Domain 0. */
+  readonly control: Domain
+  readonly #options: HypervisorOptions
+  readonly #domains = new Map<number, Domain>()
+  /** Domains that have ended, but whose frames others still map. */
+  readonly #zombies = new Map<number, Domain>()
+  #order: Domain[] = []
+  #nextDomid = 1
+
+  constructor(options: HypervisorOptions) {
+    this.#options = options
+    this.memory = new FrameMemory(options.frames, options.memory, options.written)
+    this.clock = options.clock
+    this.timers = options.timers
+    this.onHypercall = options.onHypercall
+    this.scheduler = new Scheduler(this, options)
+    this.control = new Domain(
+      0,
+      { name: 'Domain-0', vcpus: 0, maxPages: 0, maxPort: 2 ** 17 - 1, maxMaptrackFrames: 4096 },
+      this,
+    )
+    this.#add(this.control)
+  }
+
+  get maxFrame(): number {
+    const { first, frames } = this.memory.table
+    return first + frames - 1
+  }
+
+  get hasGuestConsole(): boolean {
+    return this.#options.hasGuestConsole ?? false
+  }
+
+  /** Nanoseconds since the host started, as the running processor sees it. */
+  now(): number {
+    return this.scheduler.now()
+  }
+
+  /** A new domain, without memory, its processors down. Its number is given, or the next one. */
+  createDomain(config: DomainConfig, domid: number = this.#unusedDomid()): Domain {
+    if (this.#domains.has(domid) || this.#zombies.has(domid)) {
+      throw new UserError(
+        `Domain ${domid} cannot be created.`,
+        'A domain of that number exists.',
+        'Leave the number out, or destroy the other domain first.',
+      )
+    }
+    const needed = 2
+    if (this.memory.table.freeFrames < needed) {
+      throw new UserError(
+        `Domain "${config.name}" cannot be created.`,
+        'The host has no memory left.',
+        'Give the host more memory, or end another domain.',
+      )
+    }
+    const domain = new Domain(domid, config, this)
+    for (const vcpu of domain.vcpus) {
+      const host = new VcpuHost(vcpu, this)
+      vcpu.attach(this.#options.createProcessor(vcpu, host), this.#options.createApic(vcpu))
+      vcpu.stampTime(this.now())
+    }
+    domain.physMap.listen(() => {
+      for (const vcpu of domain.vcpus) vcpu.processor.flushTlb()
+    })
+    this.#add(domain)
+    return domain
+  }
+
+  /** Ends a domain and gives back what it had. */
+  destroyDomain(domain: Domain): void {
+    for (const vcpu of domain.vcpus) vcpu.processor.requestExit()
+    domain.destroy()
+    this.#domains.delete(domain.domid)
+    this.#order = this.#order.filter((other) => other !== domain)
+    if (domain.grants.activeGrants().length > 0) this.#zombies.set(domain.domid, domain)
+    this.#buryZombies()
+  }
+
+  /** A domain that exists. */
+  domain(domid: number): Domain | undefined {
+    return this.#domains.get(domid)
+  }
+
+  domainsInOrder(): readonly Domain[] {
+    return this.#order
+  }
+
+  partyOf(domid: number): GrantParty | undefined {
+    return this.#domains.get(domid) ?? this.#zombies.get(domid)
+  }
+
+  channelsOf(domid: number): EventChannels | undefined {
+    return this.#domains.get(domid)?.channels
+  }
+
+  hostEventsWanted(): void {
+    this.scheduler.running?.processor.requestExit()
+  }
+
+  deliverHostEvents(): boolean {
+    const delivered = this.control.hostEvents?.deliver() ?? 0
+    return delivered > 0
+  }
+
+  domainShutDown(domain: Domain): void {
+    this.#options.onShutdown?.(domain)
+  }
+
+  deadlinesChanged(): void {
+    this.scheduler.deadlinesChanged()
+  }
+
+  consoleWrite(domain: Domain, text: Uint8Array): void {
+    this.#options.onConsole?.(domain, text)
+  }
+
+  /** One round of all processors; see {@link Scheduler.step}. */
+  step(): StepResult {
+    return this.scheduler.step()
+  }
+
+  /** A processor has executed VMCALL or VMMCALL; its RIP is that of the next instruction. */
+  hypercall(vcpu: Vcpu): void {
+    const { processor } = vcpu
+    const width = processor.codeSize === 64 ? 64 : 32
+    const result = (value: number) =>
+      processor.writeRegister(RAX, BigInt.asUintN(width, BigInt(value)))
+    if (processor.cpl !== 0) return result(-XEN_EPERM)
+    const registers = width === 64 ? ARGUMENTS_64 : ARGUMENTS_32
+    const args = registers.map((index) => BigInt.asUintN(width, processor.readRegister(index)))
+    const number = BigInt.asUintN(width, processor.readRegister(RAX))
+    const guest = new GuestAccess(processor, width)
+    const call: Call = {
+      world: this,
+      domain: vcpu.domain,
+      vcpu,
+      guest,
+      isInMulticall: false,
+    }
+    const answer = this.dispatch(call, number > 0xffffffffn ? -1 : Number(number), args)
+    if (typeof answer !== 'number') {
+      answer.again.forEach((value, i) => {
+        processor.writeRegister(registers[i] as number, BigInt.asUintN(width, value))
+      })
+      processor.rip -= CALL_BYTES
+      return
+    }
+    result(answer)
+    if (this.#options.clobbersArguments && answer !== -XEN_ENOSYS) {
+      const used = HYPERCALLS.get(Number(number))?.parameters.length ?? 0
+      for (const index of registers.slice(0, used)) {
+        processor.writeRegister(index, BigInt.asUintN(width, POISON))
+      }
+    }
+  }
+
+  dispatch(call: Call, number: number, args: readonly bigint[]): Answer {
+    const known = HYPERCALLS.get(number)
+    const cut = args.map((arg) => BigInt.asUintN(call.guest.width, arg))
+    const answer = known ? known.handler(call, cut) : -XEN_ENOSYS
+    const isDone = typeof answer === 'number'
+    const operation = Number(BigInt.asUintN(32, args[0] ?? 0n))
+    if (isDone) this.counters.note(number, known, operation, answer)
+    this.onHypercall?.({
+      domid: call.domain.domid,
+      vcpu: call.vcpu.id,
+      now: this.now(),
+      name: nameOf(number, known, known?.operations ? operation : undefined),
+      parameters: known?.parameters ?? [],
+      args: cut,
+      result: isDone ? answer : undefined,
+    })
+    return answer
+  }
+
+  #unusedDomid(): number {
+    while (this.#domains.has(this.#nextDomid) || this.#zombies.has(this.#nextDomid)) {
+      this.#nextDomid = (this.#nextDomid + 1) % DOMID_FIRST_RESERVED || 1
+    }
+    const domid = this.#nextDomid
+    this.#nextDomid = (domid + 1) % DOMID_FIRST_RESERVED || 1
+    return domid
+  }
+
+  #add(domain: Domain): void {
+    this.#domains.set(domain.domid, domain)
+    this.#order = [...this.#domains.values()].sort((a, b) => a.domid - b.domid)
+  }
+
+  #buryZombies(): void {
+    for (const [domid, zombie] of this.#zombies) {
+      if (zombie.grants.activeGrants().length === 0) this.#zombies.delete(domid)
+    }
+  }
+}

@@ -1,0 +1,178 @@
+// Which virtual processor runs next, and how time passes. Time goes in rounds: in each, every
+// runnable processor executes for up to a quantum of nanoseconds, as if each had a processor of the
+// host to itself. In virtual time an instruction takes a fixed number of nanoseconds; the clock
+// moves on at the end of the round, and when nobody can run it moves to the next deadline at once.
+// Within a round a processor sees the round's start plus what it has executed. With a real clock,
+// time passes by itself and waiting is the caller's.
+
+import { type Clock, VirtualClock } from '../machine/time.ts'
+import type { Timers } from '../machine/timers.ts'
+import { HVM_PARAM_TRIPLE_FAULT_REASON } from './abi/hvm-params.ts'
+import type { Domain } from './domain.ts'
+import type { Vcpu } from './vcpu.ts'
+
+const RFLAGS_IF = 0x200
+
+export interface SchedulerOptions {
+  /** Length of a round; 100 µs if not given. */
+  readonly quantumNs?: number
+  /** Nanoseconds that an instruction takes in virtual time; 1 if not given. */
+  readonly nsPerInstruction?: number
+}
+
+/** What the scheduler needs of the hypervisor. */
+export interface SchedulerWorld {
+  readonly clock: Clock
+  readonly timers: Timers
+  /** All domains, in the order of their numbers. */
+  domainsInOrder(): Iterable<Domain>
+  /** Lets the services of the host look at their events; true if there were any. */
+  deliverHostEvents(): boolean
+}
+
+/**
+ * What a step came to. `ran`: go on. `idle`: nobody can run before `until` (nanoseconds of the
+ * clock; absent: before something comes in from outside). `ended`: no domain is left that could.
+ */
+export type StepResult =
+  | { readonly state: 'ran' }
+  | { readonly state: 'idle'; readonly until?: number }
+  | { readonly state: 'ended' }
+
+const DEFAULT_QUANTUM_NS = 100_000
+const RAN: StepResult = { state: 'ran' }
+
+export class Scheduler {
+  readonly #world: SchedulerWorld
+  readonly #quantum: number
+  readonly #nsPerInstruction: number
+  #running: Vcpu | undefined
+  /** Local time of the running processor when it entered run(). */
+  #enteredAt = 0
+  #roundEnd = 0
+  /** The latest local time that any processor has come to in this round. */
+  #furthest = 0
+  /** Rounds, and instructions in all. */
+  readonly counters = { rounds: 0, instructions: 0, skips: 0 }
+
+  constructor(world: SchedulerWorld, options: SchedulerOptions = {}) {
+    this.#world = world
+    this.#quantum = options.quantumNs ?? DEFAULT_QUANTUM_NS
+    this.#nsPerInstruction = options.nsPerInstruction ?? 1
+  }
+
+  /** The processor that executes right now. */
+  get running(): Vcpu | undefined {
+    return this.#running
+  }
+
+  /** Time as the running processor sees it; that of the clock while none runs. */
+  now(): number {
+    const { clock } = this.#world
+    if (!this.#running || !(clock instanceof VirtualClock)) return clock.now()
+    const executed = this.#running.processor.executed * this.#nsPerInstruction
+    return Math.floor(this.#enteredAt + executed)
+  }
+
+  /** A timer may have been set: the round ends with it, and so does this processor's turn. */
+  deadlinesChanged(): void {
+    if (!this.#running || this.#world.timers.nextDeadline() >= this.#roundEnd) return
+    this.#running.processor.requestExit()
+  }
+
+  /** Runs a round, or passes the time until there is one. Does not block. */
+  step(): StepResult {
+    const { clock, timers } = this.#world
+    const hadEvents = this.#world.deliverHostEvents()
+    const hadTimers = timers.runExpired(clock.now()) > 0
+    if (this.#round()) return RAN
+    if (hadEvents || hadTimers) return RAN
+    let canRunAgain = false
+    for (const domain of this.#world.domainsInOrder()) {
+      if (domain.vcpus.length > 0 && domain.shutdownReason === undefined) canRunAgain = true
+    }
+    if (!canRunAgain) return { state: 'ended' }
+    const next = timers.nextDeadline()
+    if (next === Number.POSITIVE_INFINITY) return { state: 'idle' }
+    if (!(clock instanceof VirtualClock)) return { state: 'idle', until: next }
+    this.counters.skips++
+    clock.skipTo(Math.max(next, clock.now()))
+    return RAN
+  }
+
+  /** Lets every runnable processor have its turn. False if there is none. */
+  #round(): boolean {
+    const { clock, timers } = this.#world
+    const start = clock.now()
+    this.#roundEnd = Math.max(start + 1, Math.min(start + this.#quantum, timers.nextDeadline()))
+    this.#furthest = start
+    let hasRun = false
+    for (const domain of this.#world.domainsInOrder()) {
+      for (const vcpu of domain.vcpus) {
+        if (!vcpu.isRunnable) continue
+        hasRun = true
+        this.#turn(vcpu, start)
+      }
+    }
+    if (!hasRun) return false
+    this.counters.rounds++
+    if (clock instanceof VirtualClock) clock.skipTo(this.#endOfRound())
+    return true
+  }
+
+  /** If all have gone to sleep, the time until the next deadline is nobody's. */
+  #endOfRound(): number {
+    for (const domain of this.#world.domainsInOrder()) {
+      for (const vcpu of domain.vcpus) if (vcpu.isRunnable) return this.#roundEnd
+    }
+    return Math.ceil(this.#furthest)
+  }
+
+  #turn(vcpu: Vcpu, start: number): void {
+    // In virtual time, who was woken in this round starts when it was woken.
+    let local = Math.max(start, Math.min(vcpu.wokenAt, this.#roundEnd))
+    const isVirtual = this.#world.clock instanceof VirtualClock
+    vcpu.enter(isVirtual ? local : this.#world.clock.now())
+    while (vcpu.isRunnable && local < this.#roundEnd) {
+      const budget = Math.max(1, Math.floor((this.#roundEnd - local) / this.#nsPerInstruction))
+      this.#running = vcpu
+      this.#enteredAt = local
+      const { executed, reason } = vcpu.processor.run(budget)
+      this.#running = undefined
+      this.counters.instructions += executed
+      // Coming back costs an instruction's time, so that no turn can go on for ever.
+      local += Math.max(1, executed) * this.#nsPerInstruction
+      this.#furthest = Math.max(this.#furthest, local)
+      this.#shortenRound()
+      if (reason === 'halt') this.#halted(vcpu)
+      else if (reason === 'shutdown') this.#tripleFault(vcpu)
+      else if (reason === 'exit') this.#world.deliverHostEvents()
+    }
+  }
+
+  /** The round ends with the next deadline, but not before what has happened in it already. */
+  #shortenRound(): void {
+    const next = this.#world.timers.nextDeadline()
+    this.#roundEnd = Math.max(Math.min(this.#roundEnd, next), Math.ceil(this.#furthest))
+  }
+
+  /** HLT: waits for an interrupt; with interrupts disabled the processor is down. */
+  #halted(vcpu: Vcpu): void {
+    if (vcpu.state !== 'runnable') return
+    if (vcpu.hasDeliverable) {
+      vcpu.processor.interruptsChanged()
+      return
+    }
+    if (vcpu.processor.rflags & RFLAGS_IF) {
+      vcpu.block()
+      return
+    }
+    vcpu.takeDown()
+    vcpu.domain.vcpuWentDown()
+  }
+
+  #tripleFault(vcpu: Vcpu): void {
+    const reason = Number(vcpu.domain.params.get(HVM_PARAM_TRIPLE_FAULT_REASON) & 0xffn)
+    vcpu.domain.shutDown(reason)
+  }
+}

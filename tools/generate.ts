@@ -1,0 +1,32 @@
+// Writes the files that are made from the code. `--check` writes nothing and fails if one is out of
+// date. A generated file says so in its first lines.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { commandLineReference } from './generate-command-line.ts'
+
+const FILES: Record<string, () => string> = {
+  'docs/reference/command-line.md': commandLineReference,
+}
+
+function current(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+const check = process.argv.includes('--check')
+for (const [file, make] of Object.entries(FILES)) {
+  const text = make()
+  if (current(file) === text) continue
+  if (check) {
+    console.error(`${file} is out of date: run tools/generate`)
+    process.exitCode = 1
+  } else {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, text)
+    console.error(`wrote ${file}`)
+  }
+}
