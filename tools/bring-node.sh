@@ -97,14 +97,14 @@ install_packages() {
   trap 'exit 143' TERM
   # Another first use may have done it while this one waited.
   if ! packages_are_whole "$1"; then
-    omit=--omit=dev
+    omit=' --omit=dev'
     if [ "$1" = dev ] || [ -d "$root/node_modules/typescript" ]; then omit=; fi
-    echo "installing the packages into node_modules (once; npm ci $omit)" >&2
+    echo "installing the packages into node_modules (once; npm ci$omit)" >&2
     log=$root/.cache/install.log
     # npm ci begins by emptying node_modules; were it killed there, the mark could outlive the rest.
     rm -f "$packages_mark"
     # The machine's npm runs under the machine's Node, which may be too old for us: no matter.
-    if ! (cd "$root" && npm ci $omit --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
+    if ! (cd "$root" && npm ci$omit --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
       fail "The packages could not be installed." "$(npm_reason)" \
         "Check the network and try again; npm's whole output is in $log"
     fi

@@ -27,7 +27,10 @@ const STEPS: readonly Step[] = [
   { name: 'types', commands: [tsc('tsconfig.json')] },
   { name: 'types of the pure layers', commands: PURE_LAYERS.map((layer) => tsc(`src/${layer}`)) },
   { name: 'lint', commands: [['node_modules/oxlint/bin/oxlint', '--format=unix', '.']] },
-  { name: 'format (tools/format mends)', commands: [[biome, 'format', '--colors=off', '.']] },
+  {
+    name: 'format (tools/format mends)',
+    commands: [[biome, 'format', '--colors=off', '--reporter=concise', '.']],
+  },
   { name: 'layers', commands: [['tools/check-layers.ts']] },
   { name: 'file sizes', commands: [['tools/check-size.ts']] },
   { name: 'unused code', commands: [['node_modules/knip/bin/knip.js', '--no-progress']] },
@@ -52,7 +55,8 @@ export async function runGate(): Promise<TestRun[]> {
   return runs
 }
 
-async function runStep({ name, commands }: Step): Promise<TestRun> {
+/** Runs one step and prints it. */
+export async function runStep({ name, commands }: Step): Promise<TestRun> {
   const start = performance.now()
   let output = ''
   let failed = 0

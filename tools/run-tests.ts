@@ -54,6 +54,8 @@ async function runFile(file: string, timeoutMs: number): Promise<TestRun> {
   // Its own process group, so that what the test started ends with it.
   const child = spawn(process.execPath, [...flags, file], {
     detached: true,
+    // Set when this itself runs under node's runner; the reporter would not be used then.
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const chunks: Buffer[] = []

@@ -29,6 +29,9 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
   yield `${TOTALS_MARK}${JSON.stringify(totals)}\n`
 }
 
+/** Lines quoted of one failure: a comparison of two long lists has thousands. */
+const QUOTED_LINES = 30
+
 type Failure = Extract<TestEvent, { type: 'test:fail' }>['data']
 
 function failure({ name, file, line, details }: Failure): string {
@@ -38,5 +41,8 @@ function failure({ name, file, line, details }: Failure): string {
   const thrown = error.cause instanceof Error ? error.cause : error
   const cause = thrown === error ? error.message : (thrown.stack ?? thrown.message)
   const place = file === undefined ? '' : ` (${relative('.', file)}:${line ?? 1})`
-  return `FAILED ${name}${place}\n${cause.replace(/^/gm, '    ')}\n`
+  const lines = cause.split('\n')
+  const quoted = lines.slice(0, QUOTED_LINES).map((line) => `    ${line}\n`)
+  if (lines.length > QUOTED_LINES) quoted.push(`    … ${lines.length - QUOTED_LINES} more lines\n`)
+  return `FAILED ${name}${place}\n${quoted.join('')}`
 }

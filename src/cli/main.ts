@@ -1,10 +1,9 @@
-// The command's entry.
+// The command's entry. The host and the maker of guests are loaded when a verb asks for them:
+// the help need not wait for a processor.
 
-import { demoGuest } from '../node/debian-guests.ts'
-import { Host } from '../node/host.ts'
 import { runProcess } from './process.ts'
 
 await runProcess({
-  createHost: (options) => Host.create(options),
-  demoGuest: (say) => demoGuest({ say }),
+  createHost: async (options) => (await import('../node/host.ts')).Host.create(options),
+  demoGuest: async (say) => (await import('../node/debian-guests.ts')).demoGuest({ say }),
 })

@@ -1,15 +1,257 @@
-// The host of the library. Left out so far: running guests.
+// The library's host in Node: reads images from files, drives the hypervisor from the event loop,
+// and shows its domains as host-types.ts describes them.
 
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
-import type { Host as HostInterface, HostOptions } from './host-types.ts'
+import type { GuestDomain } from '../toolstack/guest-domain.ts'
+import { openKernel } from '../toolstack/image/kernel.ts'
+import { XenHost } from '../toolstack/xen-host.ts'
+import { nodeDecompressors } from './decompressors.ts'
+import { formatHypercall } from './hypercall-trace.ts'
+import type {
+  Domain,
+  DomainConfig,
+  DomainEnd,
+  EndReason,
+  Host as HostInterface,
+  HostOptions,
+  PhaseListener,
+} from './host-types.ts'
 
-export const Host = {
-  /** @throws UserError: this version cannot run guests yet */
-  async create(_options: HostOptions): Promise<HostInterface> {
-    throw new UserError(
-      'This version cannot run guests.',
-      'Its host is not finished.',
-      'Use a later version.',
+/** How long the hypervisor runs before the event loop gets its turn. */
+const SLICE_MS = 8
+/** Virtual time starts here, so that a run does not depend on the day: 2026-01-01. */
+const VIRTUAL_EPOCH_SECONDS = 1_767_225_600
+const NS = 1e9
+/** What Linux prints when its kernel has come up and hands over to the first process. */
+const INIT_STARTS = /Run \S+ as init process|xenolith demo: init/
+const REASONS: readonly EndReason[] = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog']
+
+export class Host implements HostInterface {
+  readonly xen: XenHost
+  readonly #time: HostOptions['time']
+  readonly #guests = new Set<RunningDomain>()
+  #isRunning = false
+  #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
+
+  private constructor(options: HostOptions) {
+    this.#time = options.time
+    this.xen = new XenHost({
+      time: options.time,
+      monotonicNs: () => performance.now() * 1e6,
+      wallBase: wallBaseOf(options.time),
+    })
+  }
+
+  static async create(options: HostOptions): Promise<Host> {
+    return new Host(options)
+  }
+
+  async createDomain(config: DomainConfig): Promise<Domain> {
+    const started = performance.now()
+    const kernelFile = await fileOf('kernel', config.kernel)
+    const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
+    const ramdisk = config.ramdisk && (await fileOf('ramdisk', config.ramdisk))
+    const loaded = performance.now()
+    const guest = this.xen.createGuest(
+      {
+        name: config.name,
+        commandLine: config.cmdline,
+        memoryMiB: config.memoryMiB,
+        vcpus: config.vcpus,
+        cpu: config.cpu,
+      },
+      { kernel, ramdisk: ramdisk || undefined },
     )
-  },
+    const domain = new RunningDomain(this, guest, started)
+    this.#guests.add(domain)
+    const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+    const images = [`${kernel.name} ${mib(kernelFile.bytes.length)}`]
+    if (ramdisk) images.push(`ramdisk ${mib(ramdisk.bytes.length)}`)
+    domain.reached('loading kernel', loaded - started, images.join(', '))
+    const size = `${config.vcpus} vCPU${config.vcpus === 1 ? '' : 's'}, ${config.memoryMiB} MiB`
+    domain.reached('building domain', performance.now() - started, size)
+    if (config.trace?.includes('hypercalls')) {
+      this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
+    }
+    return domain
+  }
+
+  start(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    for (const domain of this.#guests) domain.reached('running')
+    this.#schedule()
+  }
+
+  stop(): void {
+    this.#isRunning = false
+    if (this.#timer === undefined) return
+    clearImmediate(this.#timer as NodeJS.Immediate)
+    clearTimeout(this.#timer as NodeJS.Timeout)
+    this.#timer = undefined
+  }
+
+  /** Something came in from outside: an idle host goes on. */
+  wake(): void {
+    if (!this.#isRunning) return
+    this.stop()
+    this.#isRunning = true
+    this.#schedule()
+  }
+
+  removed(domain: RunningDomain): void {
+    this.#guests.delete(domain)
+  }
+
+  #schedule(delayMs = 0): void {
+    this.#timer =
+      delayMs > 0
+        ? setTimeout(() => this.#slice(), delayMs)
+        : setImmediate(() => this.#slice())
+  }
+
+  #slice(): void {
+    const end = performance.now() + SLICE_MS
+    try {
+      do {
+        const result = this.xen.step()
+        if (!this.#isRunning || result.state === 'ended') return
+        if (result.state === 'idle') return this.#sleep(result.until)
+      } while (performance.now() < end)
+    } catch (error) {
+      this.#isRunning = false
+      for (const domain of this.#guests) domain.failed(error)
+      return
+    }
+    this.#schedule()
+  }
+
+  /** Nobody can run before `until`; input wakes the host before that. */
+  #sleep(until: number | undefined): void {
+    this.#timer = undefined
+    if (until === undefined || this.#time === 'virtual') return
+    this.#schedule(Math.max(1, (until - this.xen.clock.now()) / 1e6))
+  }
+}
+
+class RunningDomain implements Domain {
+  readonly id: number
+  readonly name: string
+  readonly ended: Promise<DomainEnd>
+  readonly console: Domain['console']
+  readonly #host: Host
+  readonly #guest: GuestDomain
+  readonly #started: number
+  readonly #phases: Parameters<PhaseListener>[] = []
+  readonly #listeners: PhaseListener[] = []
+  readonly #reached = new Set<string>()
+  #fail: (error: unknown) => void = () => {}
+  #line = ''
+
+  constructor(host: Host, guest: GuestDomain, started: number) {
+    this.#host = host
+    this.#guest = guest
+    this.#started = started
+    this.id = guest.domain.domid
+    this.name = guest.config.name
+    const { promise, resolve, reject } = Promise.withResolvers<DomainEnd>()
+    this.ended = promise
+    // Nobody may be waiting for the end; a failure is then seen by those who ask later.
+    this.ended.catch(() => {})
+    this.#fail = reject
+    guest.onShutdown = (reason) => resolve(this.#endOf(reason))
+    guest.console.listen((bytes) => this.#watch(bytes))
+    this.console = {
+      onOutput: (listener) => guest.console.listen(listener),
+      send: (bytes) => {
+        guest.console.write(bytes)
+        host.wake()
+      },
+      text: () => guest.console.scrollback.text(),
+    }
+  }
+
+  onPhase(listener: PhaseListener): void {
+    for (const phase of this.#phases) listener(...phase)
+    this.#listeners.push(listener)
+  }
+
+  reached(phase: string, ms = performance.now() - this.#started, detail = ''): void {
+    if (this.#reached.has(phase)) return
+    this.#reached.add(phase)
+    this.#phases.push([phase, ms, detail])
+    for (const listener of this.#listeners) listener(phase, ms, detail)
+  }
+
+  failed(error: unknown): void {
+    this.#fail(error)
+  }
+
+  destroy(): void {
+    this.#guest.destroy()
+    this.#host.removed(this)
+  }
+
+  stats(): Record<string, number> {
+    const { scheduler, counters } = this.#host.xen.hypervisor
+    const { code, handlers } = this.#host.xen.engine
+    const stats: Record<string, number> = {
+      instructions: scheduler.counters.instructions,
+      rounds: scheduler.counters.rounds,
+      'idle skips': scheduler.counters.skips,
+      'handlers emitted': handlers.count,
+      'handler modules': handlers.modules,
+      'handler bytes': handlers.bytes,
+      'blocks decoded': code.blocksBuilt,
+      'instructions decoded': code.instructionsDecoded,
+      'code invalidations': code.invalidations,
+      'code flushes': code.flushes,
+    }
+    for (const [i, vcpu] of this.#guest.domain.vcpus.entries()) {
+      const cpu = vcpu.processor as unknown as { counters: Record<string, number>; tlb: { fills: number; flushes: number } }
+      for (const [name, value] of Object.entries(cpu.counters)) stats[`vcpu${i} ${name}`] = value
+      stats[`vcpu${i} tlb fills`] = cpu.tlb.fills
+      stats[`vcpu${i} tlb flushes`] = cpu.tlb.flushes
+    }
+    for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
+    return stats
+  }
+
+  /** Derives the phases of the boot from what the guest prints. */
+  #watch(bytes: Uint8Array): void {
+    this.reached('kernel')
+    if (this.#reached.has('init')) return
+    this.#line = (this.#line + new TextDecoder('latin1').decode(bytes)).slice(-400)
+    if (INIT_STARTS.test(this.#line)) this.reached('init')
+  }
+
+  #endOf(reason: number): DomainEnd {
+    const name = REASONS[reason] ?? 'crash'
+    for (const { processor } of this.#guest.domain.vcpus) {
+      const { shutdownCause } = processor as unknown as { shutdownCause: string }
+      if (shutdownCause) return { reason: 'crash', cause: shutdownCause }
+    }
+    return { reason: name }
+  }
+}
+
+async function fileOf(
+  what: string,
+  source: string | Uint8Array,
+): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
+  if (typeof source !== 'string') return { name: what, bytes: source }
+  try {
+    return { name: basename(source), bytes: await readFile(source) }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new UserError(`Cannot read the ${what} ${source}.`, why, 'Check the path and its rights.')
+  }
+}
+
+function wallBaseOf(time: HostOptions['time']) {
+  if (time === 'virtual') return { seconds: VIRTUAL_EPOCH_SECONDS, nanoseconds: 0 }
+  const now = Date.now()
+  return { seconds: Math.floor(now / 1000), nanoseconds: ((now % 1000) * NS) / 1000 }
 }

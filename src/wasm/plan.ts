@@ -22,7 +22,6 @@ export function plan(sequence: readonly Value[]): void {
         continue
       case LOAD:
       case PURE: {
-        // The walk goes backwards: the use seen last is the first one.
         const first = node.site
         if (!first) continue
         const { scope } = first
@@ -83,7 +82,8 @@ function use(value: Value, site: Value): void {
   if (value.kind === CONST) return
   const { scope } = site
   value.uses++
-  value.site = site
+  // The first use is the one that is encoded first: users are recorded in another order than that.
+  if (!value.site || site.position < value.site.position) value.site = site
   if (value.useScope !== scope) {
     value.useScope = value.useScope ? commonScope(value.useScope, scope) : scope
   }

@@ -4,26 +4,46 @@
 
 import type { CpuHost } from './cpu-host.ts'
 import type { Engine } from './engine.ts'
+import { STACK_ACCESS } from './emit/runtime.ts'
 import { GuestFault } from './guest-fault.ts'
 import type { HostInstruction } from './host-instruction.ts'
 import { MAX_BLOCK_RECORDS } from './interpreter/block-builder.ts'
 import { HANDLER_DEAD, HANDLER_STOP } from './interpreter/handlers.ts'
 import * as R from './interpreter/record.ts'
 import { JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SHIFT } from './interpreter/record-emitter.ts'
-import { LinearMemory, type Privilege, SUPERVISOR, SUPERVISOR_AC, USER } from './mmu/linear-memory.ts'
+import {
+  LinearMemory,
+  type Privilege,
+  SUPERVISOR,
+  SUPERVISOR_AC,
+  USER,
+  USER_ALIGNED,
+} from './mmu/linear-memory.ts'
 import { Tlb } from './mmu/tlb.ts'
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, Walker } from './mmu/walker.ts'
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, CR0_AM, Walker } from './mmu/walker.ts'
 import { codeSizeOf } from './mode.ts'
 import { FLAG_AC, FLAG_IF, FLAG_RF, FLAG_TF, Registers } from './registers.ts'
 import * as S from './state.ts'
 import { currentMode } from './system/current-mode.ts'
-import { checkInstructionBreakpoint, DR6_BS, raiseDebug } from './system/debug-registers.ts'
+import {
+  checkInstructionBreakpoint,
+  dataBreakpoints,
+  DR6_BS,
+  hasDataBreakpoints,
+  hasInstructionBreakpoints,
+  raiseDebug,
+} from './system/debug-registers.ts'
 import { deliverException, deliverInterrupt, deliverNmi, TripleFault } from './system/exceptions.ts'
 import { checkSegmentAccess } from './system/segment-access.ts'
 
 const GP = 13
 const SS = 12
+const AC = 17
 const PAGE = 4096
+/** Elements that one execution of a repeated string instruction processes at most. */
+const REP_CHUNK = 4096
+/** Upper half of a SHADOW_RIP that no RIP can equal. */
+const NO_SHADOW = 0x80000000 | 0
 /** PAUSEs in one run after which the rest of it is given up. */
 const PAUSES_TO_YIELD = 32
 
@@ -46,6 +66,8 @@ export class Cpu extends Registers {
   isHalted = false
   /** Interrupts are held off for one instruction (after STI, MOV SS). */
   hasShadow = false
+  /** So are debug exceptions (after MOV SS and POP SS). */
+  #hasStackShadow = false
   /** An NMI is being handled: further ones wait for IRET. */
   isNmiBlocked = false
   /** Why the processor shut down, after a triple fault. */
@@ -53,6 +75,18 @@ export class Cpu extends Registers {
   readonly #jumps: number
   readonly #partial: number
   #generation = 1
+  /** Linear pages (by the low 12 bits of their numbers) that the jump cache has code of. */
+  readonly #jumpPages = new Uint8Array(4096)
+  /** Limit of the code segment outside 64-bit mode: what the jump cache holds keeps to it. */
+  #codeLimit = 0xffffffff
+  #hasCodeBreakpoints = false
+  #isWatching = false
+  /** Data breakpoints that the running instruction has met, as bits of DR6. */
+  #debugHits = 0
+  /** The running instruction is none that single steps stop after. */
+  #isUnstepped = false
+  /** The block that was looked up last goes on in the next page. */
+  #isCrossing = false
   #mode = 0
   #wantsExit = false
   #pauses = 0
@@ -80,6 +114,8 @@ export class Cpu extends Registers {
     )
     this.#partial = engine.memory.allocate(MAX_BLOCK_RECORDS * R.RECORD_SIZE, 64, 'partial block')
     this.set32(S.JUMP_CACHE, this.#jumps)
+    this.set32(S.SHADOW_RIP + 4, NO_SHADOW)
+    this.set32(S.REP_CHUNK, REP_CHUNK)
     engine.register(this)
     this.modeChanged()
   }
@@ -90,28 +126,42 @@ export class Cpu extends Registers {
   modeChanged(): void {
     const isUser = this.cpl === 3
     this.#mode = currentMode(this)
+    const limit = codeSizeOf(this.#mode) === 64 ? 0xffffffff : this.segmentLimit(S.CS)
+    if (limit !== this.#codeLimit) {
+      this.#codeLimit = limit
+      this.#nextGeneration()
+    }
     this.set32(S.JUMP_KEY, (this.#generation << 5) | (this.#mode << 1) | (isUser ? 1 : 0))
-    this.set32(S.TLB_BASE, this.tlb.contextBase(this.privilege.context))
+    const dr7 = this.getI32(S.DR + 7 * 8)
+    this.#hasCodeBreakpoints = hasInstructionBreakpoints(dr7)
+    this.#isWatching = hasDataBreakpoints(dr7)
+    // Watched accesses find no entry, so that each gets a closer look.
+    const base = (who: Privilege) => this.tlb.contextBase(this.#isWatching ? -1 : who.context)
+    this.set32(S.TLB_WITHOUT_AC, base(SUPERVISOR))
+    this.set32(S.TLB_WITH_AC, base(SUPERVISOR_AC))
+    this.set32(S.TLB_BASE, base(this.privilege))
   }
 
   /** Whose rights loads and stores of the running code have. */
   get privilege(): Privilege {
-    if (this.cpl === 3) return USER
-    return this.getI32(S.RFLAGS) & FLAG_AC ? SUPERVISOR_AC : SUPERVISOR
+    const hasAc = (this.getI32(S.RFLAGS) & FLAG_AC) !== 0
+    if (this.cpl === 3) return hasAc && this.cr0 & CR0_AM ? USER_ALIGNED : USER
+    return hasAc ? SUPERVISOR_AC : SUPERVISOR
   }
 
   /** Code may lie elsewhere now: mappings or decoded blocks have changed. */
   forgetJumps(): void {
-    this.#generation++
-    if (this.#generation === 1 << 26) {
-      this.memory.u8.fill(
-        0,
-        this.#jumps,
-        this.#jumps + (JUMP_CACHE_ENTRIES << JUMP_CACHE_ENTRY_SHIFT),
-      )
-      this.#generation = 1
-    }
+    this.#nextGeneration()
     this.modeChanged()
+  }
+
+  #nextGeneration(): void {
+    this.#jumpPages.fill(0)
+    this.#generation++
+    if (this.#generation < 1 << 26) return
+    const bytes = JUMP_CACHE_ENTRIES << JUMP_CACHE_ENTRY_SHIFT
+    this.memory.u8.fill(0, this.#jumps, this.#jumps + bytes)
+    this.#generation = 1
   }
 
   /** Forgets all translations (a write to CR3, among others). */
@@ -120,10 +170,21 @@ export class Cpu extends Registers {
     this.forgetJumps()
   }
 
-  /** Forgets the translation of one page. */
+  /** Forgets the translation of one page; of all of a large page (INVLPG). */
   flushPage(lo: number): void {
-    this.tlb.flushPage(lo)
-    this.forgetJumps()
+    const isLarge = this.tlb.flushPage(lo)
+    if (isLarge || this.#jumpPages[(lo >>> 12) & 0xfff]) this.forgetJumps()
+  }
+
+  /** After MOV SS and POP SS: neither interrupts nor debug exceptions before the next one. */
+  shadowStackLoad(): void {
+    this.hasShadow = true
+    this.#hasStackShadow = true
+  }
+
+  /** The running instruction (INT n, SYSCALL) ends without a single-step trap. */
+  skipSingleStep(): void {
+    this.#isUnstepped = true
   }
 
   // What the outside asks.
@@ -161,6 +222,7 @@ export class Cpu extends Registers {
       const executed = maxInstructions - this.getI32(S.BUDGET) - this.#withheld
       this.set32(S.BUDGET, 0)
       this.#withheld = 0
+      this.#runBudget = 0
       return { executed, reason }
     }
     try {
@@ -203,26 +265,73 @@ export class Cpu extends Registers {
 
   #step(): void {
     const { u8 } = this.memory
-    if (checkInstructionBreakpoint(this)) return
-    const rec = this.lookup(0)
-    if (rec === 0) return this.#fault()
-    const flags = this.getI32(S.RFLAGS)
+    const hadStackShadow = this.#hasStackShadow
+    this.#hasStackShadow = false
     const budget = this.getI32(S.BUDGET)
-    const left = u8[rec + R.REC_LEFT] as number
-    const isSingle = (flags & (FLAG_TF | FLAG_RF)) !== 0 || this.hasShadow
-    const count = isSingle ? 1 : Math.min(left, budget)
+    if (this.#hasCodeBreakpoints && !hadStackShadow && checkInstructionBreakpoint(this)) {
+      this.set32(S.BUDGET, budget - 1)
+      return
+    }
+    const rec = this.lookup(0)
+    if (rec === 0) {
+      // Deliveries count as well, or a handler that cannot be fetched would keep us here.
+      this.set32(S.BUDGET, budget - 1)
+      return this.#fault()
+    }
+    const flags = this.getI32(S.RFLAGS)
+    if (flags & FLAG_RF) this.set32(S.RFLAGS, flags & ~FLAG_RF)
     const lo = this.getI32(S.RIP)
     const linearLo = (lo + Number(BigInt.asIntN(32, this.#codeBase()))) | 0
     this.setU64(S.RIP_BASE, this.rip - BigInt(linearLo & (PAGE - 1)))
+    const isSingle = (flags & FLAG_TF) !== 0 || this.#hasCodeBreakpoints || this.#isWatching
+    if (isSingle || this.hasShadow) return this.#stepOne(rec, flags, lo)
+    const left = u8[rec + R.REC_LEFT] as number
+    const count = Math.min(left, budget)
     this.set32(S.BUDGET, budget - count)
+    this.#enter(count < left ? this.#partialBlock(rec, count) : rec)
+  }
+
+  /** Runs emitted code and sees to the way it came back. */
+  #enter(rec: number): void {
     this.hasShadow = false
     this.set32(S.EXIT, 0)
-    this.engine.enter(this, count < left ? this.#partialBlock(rec, count) : rec)
+    this.engine.enter(this, rec)
     const exit = this.getI32(S.EXIT)
-    if (exit === S.EXIT_FAULT || exit === S.EXIT_FETCH_FAULT) this.#fault()
-    else if (exit === S.EXIT_DEAD) this.#leaveDead()
-    else if (flags & FLAG_TF) raiseDebug(this, DR6_BS)
-    else if (flags & FLAG_RF) this.set32(S.RFLAGS, this.getI32(S.RFLAGS) & ~FLAG_RF)
+    if (exit === S.EXIT_FAULT) return this.#fault()
+    if (exit === S.EXIT_DEAD) this.#leaveDead()
+    if (
+      this.getI32(S.SHADOW_RIP) === this.getI32(S.RIP) &&
+      this.getI32(S.SHADOW_RIP + 4) === this.getI32(S.RIP + 4)
+    ) {
+      this.hasShadow = true
+      this.set32(S.SHADOW_RIP + 4, NO_SHADOW)
+    }
+  }
+
+  /** Runs one instruction, with the debug exceptions that may follow it. */
+  #stepOne(rec: number, flags: number, ripLow: number): void {
+    this.#withheld += this.getI32(S.BUDGET) - 1
+    this.set32(S.BUDGET, 0)
+    this.#isUnstepped = false
+    const isStepped = (flags & FLAG_TF) !== 0
+    const isWhole = this.memory.u8[rec + R.REC_LEFT] === 1
+    // One element at a time: traps come after each.
+    if (isStepped || this.#isWatching) this.set32(S.REP_CHUNK, 1)
+    this.#enter(isWhole ? rec : this.#partialBlock(rec, 1))
+    this.set32(S.REP_CHUNK, REP_CHUNK)
+    const exit = this.getI32(S.EXIT)
+    if (exit === S.EXIT_FAULT || exit === S.EXIT_DEAD) {
+      this.#debugHits = 0
+      return
+    }
+    // A string instruction that goes on has been resumed once and for all.
+    if (flags & FLAG_RF && this.getI32(S.RIP) === ripLow) {
+      this.set32(S.RFLAGS, this.getI32(S.RFLAGS) | FLAG_RF)
+    }
+    if (this.#hasStackShadow) return
+    const causes = this.#debugHits | (isStepped && !this.#isUnstepped ? DR6_BS : 0)
+    this.#debugHits = 0
+    if (causes !== 0) raiseDebug(this, causes)
   }
 
   #codeBase(): bigint {
@@ -258,7 +367,10 @@ export class Cpu extends Registers {
 
   /** Gives back the instructions of a block from a record on, or after it. */
   #refund(rec: number, isDone: boolean): void {
-    const left = (this.memory.u8[rec + R.REC_LEFT] as number) - (isDone ? 1 : 0)
+    const { u8 } = this.memory
+    // What goes on behind a block is no instruction and has no length; it was never taken.
+    const isCounted = u8[rec + R.REC_LENGTH] !== 0
+    const left = (u8[rec + R.REC_LEFT] as number) - (isDone || !isCounted ? 1 : 0)
     if (this.#withheld > 0) this.#withheld += left
     else this.set32(S.BUDGET, this.getI32(S.BUDGET) + left)
   }
@@ -279,20 +391,19 @@ export class Cpu extends Registers {
     this.set32(S.FAULT_VECTOR, fault.vector)
     this.set32(S.FAULT_CODE, fault.code)
     this.setU64(S.FAULT_ADDRESS, fault.address)
-    if (rec === 0) {
-      this.set32(S.EXIT, S.EXIT_FETCH_FAULT)
-      return
-    }
     this.set32(S.EXIT, S.EXIT_FAULT)
+    if (rec === 0) return
+    // An instruction that faults has been executed as far as time is concerned.
     this.rip = this.#ripOf(rec)
-    this.#refund(rec, false)
+    this.#refund(rec, true)
   }
 
   // Code.
 
   /**
-   * First record of the block at RIP, for the run loop (`rec` 0) or after the branch `rec`.
-   * 0 after a fault, which then belongs to RIP.
+   * First record of the block at RIP, for the run loop (`rec` 0) or after the branch `rec`. 0:
+   * for the run loop after a fault, which then belongs to RIP; for a branch if the run loop has
+   * to look at RIP.
    */
   lookup(rec: number): number {
     this.counters.lookups++
@@ -307,12 +418,17 @@ export class Cpu extends Registers {
     try {
       if (!is64 && this.getU32(S.RIP) > this.segmentLimit(S.CS)) throw new GuestFault(GP)
       const found = this.#find(lo, hi)
-      if (found.rec !== 0 && !found.isCrossing) this.#remember(lo, hi, found.rec)
+      this.#remember(lo, hi, found.rec)
+      if (found.isCrossing) this.#jumpPages[((lo >>> 12) + 1) & 0xfff] = 1
+      this.#isCrossing = found.isCrossing
       return found.rec
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error
-      if (rec !== 0) this.#refund(rec, true)
-      this.#recordFault(error, 0)
+      if (rec === 0) this.#recordFault(error, 0)
+      else {
+        this.#refund(rec, true)
+        this.set32(S.EXIT, S.EXIT_LOOK)
+      }
       return 0
     }
   }
@@ -344,6 +460,7 @@ export class Cpu extends Registers {
     i32[at + 1] = hi
     i32[at + 2] = rec
     i32[at + 3] = this.getI32(S.JUMP_KEY)
+    this.#jumpPages[(lo >>> 12) & 0xfff] = 1
   }
 
   /** First record of the block that a near branch of a record goes to; links the two. */
@@ -356,24 +473,29 @@ export class Cpu extends Registers {
     const found = this.lookup(rec)
     // After a flush, or when this block was dropped, the record is not what it was.
     const isCurrent = generation === this.#generation && i32[rec >>> 2] === handler
-    const isRemembered = found !== 0 && this.#isRemembered(found)
-    if (isCurrent && isRemembered) i32[(rec + R.REC_LINK) >>> 2] = found
+    // A block that goes on in the next page holds good for this address space only.
+    if (isCurrent && found !== 0 && !this.#isCrossing) i32[(rec + R.REC_LINK) >>> 2] = found
     return found
-  }
-
-  /** Blocks that may be linked to have just been entered into the jump cache. */
-  #isRemembered(rec: number): boolean {
-    const { i32 } = this.memory
-    const lo = Number(BigInt.asIntN(32, this.rip + this.#codeBase()))
-    const index = (lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)
-    return i32[((this.#jumps + (index << JUMP_CACHE_ENTRY_SHIFT)) >>> 2) + 2] === rec
   }
 
   // Memory, for emitted code.
 
-  slowRead(rec: number, lo: number, hi: number, size: number): number {
+  /** Alignment checks and data breakpoints: both see to it that accesses come here. */
+  #lookClosely(lo: number, hi: number, size: number, isWrite: boolean): void {
+    const isOdd = (lo & (size - 1)) !== 0 && size <= 8
+    if (isOdd && this.privilege.isAligned) throw new GuestFault(AC)
+    if (!this.#isWatching) return
+    const linear = (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)
+    this.#debugHits |= dataBreakpoints(this, linear, size, isWrite)
+  }
+
+  /** `kind`: the size in bytes, with STACK_ACCESS for the stack; so for all slow accesses. */
+  slowRead(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
+    const size = kind & ~STACK_ACCESS
+    this.#record = rec
     try {
+      this.#lookClosely(lo, hi, size, false)
       if ((lo & (PAGE - 1)) + size <= PAGE) {
         const at = this.linear.translate(lo, hi, ACCESS_READ, this.privilege)
         if (at >= 0) return at
@@ -382,23 +504,33 @@ export class Cpu extends Registers {
       this.linear.readTo(lo, hi, size, bounce, this.privilege)
       return bounce
     } catch (error) {
-      return this.#faulted(error, rec)
+      return this.#faulted(error, rec, kind)
+    } finally {
+      this.#record = 0
     }
   }
 
-  slowWrite(rec: number, lo: number, hi: number, size: number): number {
+  slowWrite(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
+    const size = kind & ~STACK_ACCESS
+    this.#record = rec
     try {
+      this.#lookClosely(lo, hi, size, true)
       this.linear.writeFrom(lo, hi, size, this.state + S.BOUNCE, this.privilege)
       return 1
     } catch (error) {
-      return this.#faulted(error, rec)
+      return this.#faulted(error, rec, kind)
+    } finally {
+      this.#record = 0
     }
   }
 
-  slowModify(rec: number, lo: number, hi: number, size: number): number {
+  slowModify(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
+    const size = kind & ~STACK_ACCESS
+    this.#record = rec
     try {
+      this.#lookClosely(lo, hi, size, true)
       if ((lo & (PAGE - 1)) + size <= PAGE) {
         const at = this.linear.translate(lo, hi, ACCESS_WRITE, this.privilege)
         if (at >= 0 && !this.engine.code.hasCode(at)) return at
@@ -412,7 +544,9 @@ export class Cpu extends Registers {
       this.#modified.size = size
       return bounce
     } catch (error) {
-      return this.#faulted(error, rec)
+      return this.#faulted(error, rec, kind)
+    } finally {
+      this.#record = 0
     }
   }
 
@@ -421,10 +555,10 @@ export class Cpu extends Registers {
     this.linear.writeFrom(lo, hi, size, this.state + S.BOUNCE, this.privilege)
   }
 
-  #faulted(error: unknown, rec: number): number {
+  #faulted(error: unknown, rec: number, kind: number): number {
     if (!(error instanceof GuestFault)) throw error
-    const isStack = error.vector === GP && this.#usesStack(rec)
-    this.#recordFault(isStack ? new GuestFault(SS, error.code) : error, rec)
+    const isStack = (kind & STACK_ACCESS) !== 0 || this.#usesStack(rec)
+    this.#recordFault(isStack && error.vector === GP ? new GuestFault(SS, error.code) : error, rec)
     return 0
   }
 
@@ -458,6 +592,8 @@ export class Cpu extends Registers {
       if (!(error instanceof GuestFault)) throw error
       this.#recordFault(error, rec)
       return 1
+    } finally {
+      this.#record = 0
     }
   }
 
@@ -481,9 +617,13 @@ export class Cpu extends Registers {
     if (++this.#pauses >= PAUSES_TO_YIELD) this.requestExit()
   }
 
-  /** Instructions executed since run() began, the running one not included. */
+  /**
+   * Instructions executed since run() was entered, the running one not included; 0 outside it.
+   * The budget is taken for whole blocks: what the running one has left does not count.
+   */
   get executedInRun(): number {
-    return this.#runBudget - this.getI32(S.BUDGET) - this.#withheld
+    const taken = this.#runBudget - this.getI32(S.BUDGET) - this.#withheld
+    return this.#record === 0 ? taken : taken - (this.memory.u8[this.#record + R.REC_LEFT] as number)
   }
 
   /** Bytes of the running host instruction's ModRM.reg and rm fields, and its segment. */
@@ -492,30 +632,39 @@ export class Cpu extends Registers {
     return this.memory.u8[this.#record + offset] as number
   }
 
-  /** Reads `size` (1, 2, 4, 8) bytes at a linear address. Throws GuestFault. */
-  readMemory(linear: bigint, size: number, who: Privilege = this.privilege): bigint {
+  /**
+   * Reads `size` (1, 2, 4, 8) bytes at a linear address: as the running instruction would, or
+   * with the rights of `who` for what the processor does on its own. Throws GuestFault.
+   */
+  readMemory(linear: bigint, size: number, who?: Privilege): bigint {
+    if (!who) this.#lookClosely(low(linear), high(linear), size, false)
     const to = this.state + S.BOUNCE
     this.memory.u64[to >>> 3] = 0n
-    this.linear.readTo(low(linear), high(linear), size, to, who)
+    this.linear.readTo(low(linear), high(linear), size, to, who ?? this.privilege)
     return this.memory.u64[to >>> 3] as bigint
   }
 
-  /** Writes `size` (1, 2, 4, 8) bytes at a linear address. Throws GuestFault. */
-  writeMemory(linear: bigint, size: number, value: bigint, who: Privilege = this.privilege): void {
+  /** The same for writing. */
+  writeMemory(linear: bigint, size: number, value: bigint, who?: Privilege): void {
+    if (!who) this.#lookClosely(low(linear), high(linear), size, true)
     const from = this.state + S.BOUNCE
     this.memory.u64[from >>> 3] = BigInt.asUintN(64, value)
-    this.linear.writeFrom(low(linear), high(linear), size, from, who)
+    this.linear.writeFrom(low(linear), high(linear), size, from, who ?? this.privilege)
   }
 
-  /** Copies bytes out of guest memory with the current rights; undefined after a fault. */
-  readLinear(address: bigint, length: number): Uint8Array | undefined {
+  /**
+   * Copies bytes out of guest memory with the current rights, or the supervisor's; undefined
+   * after a fault.
+   */
+  readLinear(address: bigint, length: number, asSupervisor = false): Uint8Array | undefined {
+    const who = asSupervisor ? SUPERVISOR : this.privilege
     const out = new Uint8Array(length)
     const bounce = this.state + S.BOUNCE
     try {
       for (let done = 0; done < length; ) {
         const at = address + BigInt(done)
         const piece = Math.min(length - done, 64)
-        this.linear.readTo(low(at), high(at), piece, bounce, this.privilege)
+        this.linear.readTo(low(at), high(at), piece, bounce, who)
         out.set(this.memory.u8.subarray(bounce, bounce + piece), done)
         done += piece
       }
@@ -526,17 +675,24 @@ export class Cpu extends Registers {
     }
   }
 
-  /** Copies bytes into guest memory with the current rights; false after a fault. */
-  writeLinear(address: bigint, bytes: Uint8Array): boolean {
+  /**
+   * Copies bytes into guest memory with the current rights, or the supervisor's: all of them or,
+   * after a fault, none and false.
+   */
+  writeLinear(address: bigint, bytes: Uint8Array, asSupervisor = false): boolean {
+    const who = asSupervisor ? SUPERVISOR : this.privilege
     const bounce = this.state + S.BOUNCE
-    try {
-      for (let done = 0; done < bytes.length; ) {
-        const at = address + BigInt(done)
-        const piece = Math.min(bytes.length - done, 64)
-        this.memory.u8.set(bytes.subarray(done, done + piece), bounce)
-        this.linear.writeFrom(low(at), high(at), piece, bounce, this.privilege)
-        done += piece
+    const each = (visit: (at: bigint, done: number, piece: number) => void) => {
+      for (let done = 0; done < bytes.length; done += 64) {
+        visit(address + BigInt(done), done, Math.min(bytes.length - done, 64))
       }
+    }
+    try {
+      each((at, _done, piece) => this.linear.probeWrite(low(at), high(at), piece, who))
+      each((at, done, piece) => {
+        this.memory.u8.set(bytes.subarray(done, done + piece), bounce)
+        this.linear.writeFrom(low(at), high(at), piece, bounce, who)
+      })
       return true
     } catch (error) {
       if (error instanceof GuestFault) return false

@@ -103,6 +103,13 @@ export const SYSENTER_ESP = 0x300
 export const SYSENTER_EIP = 0x308
 export const TSC_AUX = 0x310
 export const XSS = 0x318
+/** RIP behind the last STI that enabled interrupts; the upper half is 0x80000000 for none. */
+export const SHADOW_RIP = 0x320
+/** What TLB_BASE is outside user mode, by RFLAGS.AC. */
+export const TLB_WITHOUT_AC = 0x328
+export const TLB_WITH_AC = 0x32c
+/** Elements that one execution of a repeated string instruction processes at most. */
+export const REP_CHUNK = 0x330
 
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */
 export const VECTORS = 0x400
@@ -131,11 +138,9 @@ export const STATE_SIZE = 0x1000
 
 /** The budget or the time slice is used up; RIP is set. */
 export const EXIT_BUDGET = 1
-/** A fault of the instruction at EXIT_RECORD. */
+/** A fault; RIP is that of the instruction. */
 export const EXIT_FAULT = 2
 /** RIP is set and the run loop has to look around (interrupts, mode changes, host requests). */
 export const EXIT_LOOK = 3
 /** The block at EXIT_RECORD has been dropped; RIP has to be looked up again. */
 export const EXIT_DEAD = 4
-/** A fault that belongs to RIP itself (instruction fetch). */
-export const EXIT_FETCH_FAULT = 5

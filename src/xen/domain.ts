@@ -5,27 +5,27 @@ import { invariant } from '../base/errors.ts'
 import { FRAME_BYTES, type Mfn } from '../machine/frame-table.ts'
 import type { Clock } from '../machine/time.ts'
 import type { Timers } from '../machine/timers.ts'
-import { Tsc } from '../machine/tsc.ts'
+import { Tsc, type TscState } from '../machine/tsc.ts'
 import { XEN_EINVAL, XEN_ENOENT, XEN_EOPNOTSUPP } from './abi/errno.ts'
-import { SHUTDOWN_MAX, SHUTDOWN_poweroff } from './abi/sched.ts'
+import { SHUTDOWN_MAX, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from './abi/sched.ts'
 import type { Width } from './abi/structure.ts'
 import type { CpuidRegisters } from './cpuid-leaves.ts'
 import { TwoLevelEvents } from './event-2l.ts'
-import { EventChannels } from './event-channels.ts'
-import { CONTROL_BLOCK_SIZE, FifoEvents } from './event-fifo.ts'
-import { HostEvents } from './event-host.ts'
+import { EventChannels, type EventChannelsState } from './event-channels.ts'
+import { CONTROL_BLOCK_SIZE, FifoEvents, type FifoEventsState } from './event-fifo.ts'
+import { HostEvents, type HostEventsState } from './event-host.ts'
 import type { EventAbi } from './event-port.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import type { GrantVersion } from './grant-entries.ts'
 import { type GrantParty, type GrantWorld, releaseAllGrants } from './grant-map.ts'
-import { GrantTable } from './grant-table.ts'
+import { GrantTable, type GrantTableState } from './grant-table.ts'
 import { hypercallPage } from './hypercall-page.ts'
-import { HvmParams } from './hvm-params.ts'
-import { MAX_GFNS, P2mType, PhysMap } from './phys-map.ts'
-import { PlatformPorts } from './platform-ports.ts'
-import { SavedTimer } from './saved-timer.ts'
-import { SharedInfo } from './shared-info.ts'
-import { Vcpu } from './vcpu.ts'
+import { HvmParams, type HvmParamsState } from './hvm-params.ts'
+import { MAX_GFNS, P2mType, PhysMap, type PhysMapState } from './phys-map.ts'
+import { PlatformPorts, type PlatformPortsState } from './platform-ports.ts'
+import { SavedTimer, type SavedTimerState } from './saved-timer.ts'
+import { SharedInfo, type SharedInfoState } from './shared-info.ts'
+import { Vcpu, type VcpuSave } from './vcpu.ts'
 
 /** What a domain is made with. */
 export interface DomainConfig {
@@ -70,6 +70,36 @@ const DEFAULT_GRANT_FRAMES = 64
 const DEFAULT_MAPTRACK_FRAMES = 1024
 const DEFAULT_TSC_KHZ = 1_000_000
 const WATCHDOGS = 2
+
+/** How events are told, as saved. */
+type AbiSave =
+  | { readonly kind: '2-level' }
+  | { readonly kind: 'FIFO'; readonly state: FifoEventsState }
+  | { readonly kind: 'host'; readonly state: HostEventsState }
+
+/** The plain form of a {@link Domain}; its processors, their APICs and its memory are not in it. */
+export interface DomainSave {
+  readonly version: 1
+  readonly domid: number
+  readonly maxPages: number
+  readonly vmAssist: number
+  readonly memoryMap: Uint8Array
+  readonly shutdownReason: number | null
+  readonly shutdownCode: number | null
+  readonly isDying: boolean
+  readonly pauses: number
+  readonly tsc: TscState
+  readonly physMap: PhysMapState
+  readonly shared: SharedInfoState
+  readonly params: HvmParamsState
+  readonly grants: GrantTableState
+  readonly channels: EventChannelsState
+  readonly maxPort: number
+  readonly abi: AbiSave
+  readonly ports: PlatformPortsState
+  readonly watchdogs: readonly { readonly timer: SavedTimerState; readonly isUsed: boolean }[]
+  readonly vcpus: readonly VcpuSave[]
+}
 
 export class Domain implements GrantParty {
   readonly domid: number
@@ -313,6 +343,87 @@ export class Domain implements GrantParty {
     for (const mfn of table.framesOf(this.domid)) table.free(mfn)
   }
 
+  save(): DomainSave {
+    return {
+      version: 1,
+      domid: this.domid,
+      maxPages: this.maxPages,
+      vmAssist: this.vmAssist,
+      memoryMap: this.memoryMap.slice(),
+      shutdownReason: this.shutdownReason ?? null,
+      shutdownCode: this.shutdownCode ?? null,
+      isDying: this.isDying,
+      pauses: this.#pauses,
+      tsc: this.tsc.save(),
+      physMap: this.physMap.save(),
+      shared: this.shared.save(),
+      params: this.params.save(),
+      grants: this.grants.save(),
+      channels: this.channels.save(),
+      maxPort: this.channels.maxPort,
+      abi: this.#saveAbi(),
+      ports: this.ports.save(),
+      watchdogs: this.watchdogs.map(({ timer, isUsed }) => ({ timer: timer.save(), isUsed })),
+      vcpus: this.vcpus.map((vcpu) => vcpu.save()),
+    }
+  }
+
+  /**
+   * Takes a state saved from a domain of the same configuration. The timers of the host have been
+   * restored before; the frame table and the memory are restored afterwards.
+   */
+  restore(save: DomainSave): void {
+    invariant(save.version === 1, `a domain of version ${save.version} is not known`)
+    invariant(save.vcpus.length === this.vcpus.length, 'a domain cannot change its vCPUs')
+    this.maxPages = save.maxPages
+    this.vmAssist = save.vmAssist
+    this.memoryMap = save.memoryMap.slice()
+    this.shutdownReason = save.shutdownReason ?? undefined
+    this.shutdownCode = save.shutdownCode ?? undefined
+    this.isDying = save.isDying
+    this.#pauses = save.pauses
+    this.tsc.restore(save.tsc)
+    this.physMap.restore(save.physMap)
+    this.shared.restore(save.shared)
+    this.params.restore(save.params)
+    this.grants.restore(save.grants)
+    this.channels.restore(save.channels, this.#restoreAbi(save.abi))
+    this.channels.maxPort = save.maxPort
+    this.ports.restore(save.ports)
+    save.watchdogs.forEach(({ timer, isUsed }, i) => {
+      const watchdog = this.watchdogs[i]
+      if (!watchdog) return
+      watchdog.timer.restore(timer)
+      watchdog.isUsed = isUsed
+    })
+    save.vcpus.forEach((state, i) => this.vcpus[i]?.restore(state))
+  }
+
+  #saveAbi(): AbiSave {
+    const { abi } = this.channels
+    if (abi instanceof FifoEvents) return { kind: 'FIFO', state: abi.save() }
+    if (abi instanceof HostEvents) return { kind: 'host', state: abi.save() }
+    return { kind: '2-level' }
+  }
+
+  #restoreAbi(save: AbiSave): EventAbi {
+    this.#fifo = undefined
+    switch (save.kind) {
+      case 'FIFO':
+        this.#fifo = this.#newFifo()
+        this.#fifo.restore(save.state)
+        return this.#fifo
+      case 'host': {
+        // The services attach themselves to the object that is there.
+        const events = this.hostEvents ?? new HostEvents(() => this.world.hostEventsWanted())
+        events.restore(save.state)
+        return events
+      }
+      case '2-level':
+        return this.#firstAbi()
+    }
+  }
+
   #newXenFrame(): Mfn {
     const { memory } = this.world
     const mfn = memory.table.allocate(this.domid, { xenHeap: true })
@@ -344,6 +455,6 @@ export class Domain implements GrantParty {
   }
 
   #watchdogBit(): void {
-    this.shutDown(4)
+    this.shutDown(SHUTDOWN_watchdog)
   }
 }

@@ -2,13 +2,13 @@
 // is the control domain: it runs no guest code; the services of the host act in its name through
 // its event channels and grants (host-services.ts).
 
-import { UserError } from '../base/errors.ts'
+import { invariant, UserError } from '../base/errors.ts'
 import type { FrameTable } from '../machine/frame-table.ts'
 import type { Clock } from '../machine/time.ts'
 import type { Timers } from '../machine/timers.ts'
 import { XEN_ENOSYS, XEN_EPERM } from './abi/errno.ts'
 import { DOMID_FIRST_RESERVED } from './abi/xen.ts'
-import { Domain, type DomainConfig, type DomainWorld } from './domain.ts'
+import { Domain, type DomainConfig, type DomainSave, type DomainWorld } from './domain.ts'
 import type { EventChannels } from './event-channels.ts'
 import { FrameMemory, type HostMemoryViews } from './frame-memory.ts'
 import type { GrantParty } from './grant-map.ts'
@@ -70,6 +70,13 @@ export interface HypervisorOptions extends SchedulerOptions {
   readonly onConsole?: (domain: Domain, text: Uint8Array) => void
   readonly onShutdown?: (domain: Domain) => void
   readonly onHypercall?: (event: HypercallEvent) => void
+}
+
+/** The plain form of a {@link Hypervisor}. */
+export interface HypervisorSave {
+  readonly version: 1
+  readonly nextDomid: number
+  readonly domains: readonly DomainSave[]
 }
 
 export class Hypervisor implements DomainWorld, HypercallWorld {
@@ -176,7 +183,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
   }
 
   hostEventsWanted(): void {
-    this.scheduler.running?.processor.requestExit()
+    this.scheduler.interrupt()
   }
 
   deliverHostEvents(): boolean {
@@ -253,6 +260,36 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
       result: isDone ? answer : undefined,
     })
     return answer
+  }
+
+  /** The state of all domains, without that of their processors and their memory. */
+  save(): HypervisorSave {
+    const all = [...this.#domains.values(), ...this.#zombies.values()]
+    return {
+      version: 1,
+      nextDomid: this.#nextDomid,
+      domains: all.sort((a, b) => a.domid - b.domid).map((domain) => domain.save()),
+    }
+  }
+
+  /**
+   * Takes a saved state, in a hypervisor that has only its control domain. Clock and timers have
+   * been restored before; processors, APICs, the frame table and the memory follow. `configOf`
+   * gives the configuration that each domain was created with.
+   */
+  restore(save: HypervisorSave, configOf: (domid: number) => DomainConfig): void {
+    invariant(save.version === 1, `a hypervisor of version ${save.version} is not known`)
+    invariant(this.#domains.size === 1, 'a state can only be restored into an empty hypervisor')
+    for (const state of save.domains) {
+      const { domid } = state
+      const domain = domid === 0 ? this.control : this.createDomain(configOf(domid), domid)
+      domain.restore(state)
+      if (!state.isDying) continue
+      this.#domains.delete(domid)
+      this.#zombies.set(domid, domain)
+    }
+    this.#nextDomid = save.nextDomid
+    this.#order = this.#order.filter((domain) => this.#domains.has(domain.domid))
   }
 
   #unusedDomid(): number {

@@ -21,6 +21,11 @@ const INT_PENDING = 0xc0010055
 const K7_EVNTSEL_FIRST = 0xc0010000
 const K7_PERFCTR_LAST = 0xc0010007
 
+/** The time-stamp counter counts at the frequency of P0. */
+const HWCR_TSC_FREQ_SEL = 1n << 24n
+const PAT = 0x277
+const PAT_RESET = 0x0007040600070406n
+
 /** Eight variable ranges, fixed ranges, write-combining. */
 const MTRR_CAP_VALUE = 0x508n
 /** MTRRs on, write-back by default, as a PVH guest is started. */
@@ -46,7 +51,8 @@ const WRITE_IGNORED = new Map<number, bigint>([
 const STORED = new Map<number, bigint>([
   [MTRR_DEF_TYPE, MTRR_DEF_TYPE_VALUE],
   [MCG_STATUS, 0n],
-  [HWCR, 0n],
+  [HWCR, HWCR_TSC_FREQ_SEL],
+  [PAT, PAT_RESET],
   [DE_CFG, 0n],
   ...FIXED_RANGES.map((index): [number, bigint] => [index, 0x0606060606060606n]),
 ])

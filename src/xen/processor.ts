@@ -28,14 +28,14 @@ export interface Processor {
   readonly rflags: number
   /** Stands after HLT until an interrupt comes. */
   isHalted: boolean
-  /** Instructions executed since run() was entered; 0 outside of it. */
-  readonly executed: number
+  /** Instructions executed since run() was entered, without the running one; 0 outside of it. */
+  readonly executedInRun: number
   /**
    * A copy of guest memory at a linear address, with the rights of the running code (or the
    * kernel's, if asked for); undefined if any of it cannot be read.
    */
   readLinear(address: bigint, length: number, asSupervisor?: boolean): Uint8Array | undefined
-  /** The same for storing: all of it or, if any of it cannot be written, nothing and false. */
+  /** The same for storing; false if any of it cannot be written. */
   writeLinear(address: bigint, bytes: Uint8Array, asSupervisor?: boolean): boolean
   run(maxInstructions: number): RunResult
   /** Leave run() after the current instruction, or soon after. */

@@ -52,6 +52,7 @@ export class Scheduler {
   #roundEnd = 0
   /** The latest local time that any processor has come to in this round. */
   #furthest = 0
+  #isInterrupted = false
   /** Rounds, and instructions in all. */
   readonly counters = { rounds: 0, instructions: 0, skips: 0 }
 
@@ -70,13 +71,19 @@ export class Scheduler {
   now(): number {
     const { clock } = this.#world
     if (!this.#running || !(clock instanceof VirtualClock)) return clock.now()
-    const executed = this.#running.processor.executed * this.#nsPerInstruction
+    const executed = this.#running.processor.executedInRun * this.#nsPerInstruction
     return Math.floor(this.#enteredAt + executed)
   }
 
   /** A timer may have been set: the round ends with it, and so does this processor's turn. */
   deadlinesChanged(): void {
-    if (!this.#running || this.#world.timers.nextDeadline() >= this.#roundEnd) return
+    if (this.#world.timers.nextDeadline() < this.#roundEnd) this.interrupt()
+  }
+
+  /** Makes the running processor come back for a moment; its turn goes on afterwards. */
+  interrupt(): void {
+    if (!this.#running) return
+    this.#isInterrupted = true
     this.#running.processor.requestExit()
   }
 
@@ -116,16 +123,9 @@ export class Scheduler {
     }
     if (!hasRun) return false
     this.counters.rounds++
-    if (clock instanceof VirtualClock) clock.skipTo(this.#endOfRound())
+    // Where all have gone to sleep or given way, the rest of the round is nobody's.
+    if (clock instanceof VirtualClock) clock.skipTo(Math.ceil(this.#furthest))
     return true
-  }
-
-  /** If all have gone to sleep, the time until the next deadline is nobody's. */
-  #endOfRound(): number {
-    for (const domain of this.#world.domainsInOrder()) {
-      for (const vcpu of domain.vcpus) if (vcpu.isRunnable) return this.#roundEnd
-    }
-    return Math.ceil(this.#furthest)
   }
 
   #turn(vcpu: Vcpu, start: number): void {
@@ -137,6 +137,7 @@ export class Scheduler {
       const budget = Math.max(1, Math.floor((this.#roundEnd - local) / this.#nsPerInstruction))
       this.#running = vcpu
       this.#enteredAt = local
+      this.#isInterrupted = false
       const { executed, reason } = vcpu.processor.run(budget)
       this.#running = undefined
       this.counters.instructions += executed
@@ -146,7 +147,11 @@ export class Scheduler {
       this.#shortenRound()
       if (reason === 'halt') this.#halted(vcpu)
       else if (reason === 'shutdown') this.#tripleFault(vcpu)
-      else if (reason === 'exit') this.#world.deliverHostEvents()
+      else if (reason === 'exit') {
+        // Whoever leaves of its own accord (SCHEDOP_yield, spinning with PAUSE) gives way.
+        if (!this.#isInterrupted) return
+        this.#world.deliverHostEvents()
+      }
     }
   }
 

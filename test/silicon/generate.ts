@@ -151,7 +151,8 @@ export class Generator {
     else if (row.prefix === 'F3') bytes.push(0xf3)
     else if (row.prefix === 'F2') bytes.push(0xf2)
     else if (row.prefix === 'any') {
-      if (r.below(4) === 0) bytes.push(0x66)
+      // AMD's processors take the operand size of near branches from it, Intel's ignore it.
+      if (r.below(4) === 0 && !row.attributes.has('f64')) bytes.push(0x66)
       if (canRepeat && r.below(2)) bytes.push(r.pick([0xf2, 0xf3]))
     } 
     if (row.prefix !== 'any' && row.prefix !== '66' && row.prefix !== 'NP' && has('G') && r.below(6) === 0) {

@@ -9,12 +9,16 @@ import { setSegment } from '../../src/x86/system/segment-access.ts'
 import { CODE, DATA, FPU_BYTES, type Outcome, type TestCase, WINDOW_BYTES, WINDOWS } from './case.ts'
 
 // Physical addresses, all within the first MiB, which is mapped for the supervisor.
+/** Where the supervisor sees the first MiB: where no case's address leads by chance. */
+const HIGH = 0xffffffff80000000n
 const PML4 = 0x1000
 const PDPT = 0x2000
 const PD = 0x3000
 const PT_LOW = 0x4000
 const PT_DATA = 0x5000
 const PT_CODE = 0x6000
+const PDPT_HIGH = 0x7000
+const PD_HIGH = 0xf000
 const IDT = 0x8000
 const GDT = 0x9000
 const TSS = 0xa000
@@ -44,11 +48,11 @@ export class OurProcessor {
     cpu.setU64(S.CR3, BigInt(PML4))
     cpu.set32(S.CR0, cpu.cr0 | CR0_PG | 0x10002)
     cpu.setU64(S.XCR0, 3n)
-    cpu.setU64(S.IDT_BASE, BigInt(IDT))
+    cpu.setU64(S.IDT_BASE, HIGH + BigInt(IDT))
     cpu.set32(S.IDT_LIMIT, 0xfff)
-    cpu.setU64(S.GDT_BASE, BigInt(GDT))
+    cpu.setU64(S.GDT_BASE, HIGH + BigInt(GDT))
     cpu.set32(S.GDT_LIMIT, 0x7f)
-    setSegment(cpu, S.TR, 0x40, BigInt(TSS), 0x67, 0x8b00)
+    setSegment(cpu, S.TR, 0x40, HIGH + BigInt(TSS), 0x67, 0x8b00)
     updateWalker(cpu)
     cpu.flushTlb()
   }
@@ -62,7 +66,9 @@ export class OurProcessor {
     const entry = (table: number, index: number, value: bigint) => this.#u64(table + index * 8, value)
     entry(PML4, 0, BigInt(PDPT) | P | RW | US)
     entry(PDPT, 0, BigInt(PD) | P | RW | US)
-    entry(PD, 0, BigInt(PT_LOW) | P | RW)
+    entry(PML4, 511, BigInt(PDPT_HIGH) | P | RW)
+    entry(PDPT_HIGH, 510, BigInt(PD_HIGH) | P | RW)
+    entry(PD_HIGH, 0, BigInt(PT_LOW) | P | RW)
     entry(PD, DATA >>> 21, BigInt(PT_DATA) | P | RW | US)
     entry(PD, CODE >>> 21, BigInt(PT_CODE) | P | RW | US)
     for (let i = 0; i < 256; i++) entry(PT_LOW, i, BigInt(i * 4096) | P | RW)
@@ -75,15 +81,17 @@ export class OurProcessor {
     this.#u64(GDT + 0x18, 0x00cf93000000ffffn)
     this.#u64(GDT + 0x28, 0x00cff3000000ffffn)
     this.#u64(GDT + 0x30, 0x00affb000000ffffn)
-    this.#u64(TSS + 4, BigInt(STACK_TOP))
+    this.#u64(TSS + 4, HIGH + BigInt(STACK_TOP))
+    // The I/O map lies beyond the limit: no port is allowed.
+    this.#u64(TSS + 0x60, 0xffffn << 48n)
     const handlers = new Uint8Array(0x1000).fill(HLT)
     this.machine.load(HANDLERS, handlers)
     for (let vector = 0; vector < 256; vector++) {
-      const target = BigInt(HANDLERS + vector * 8)
+      const target = HIGH + BigInt(HANDLERS + vector * 8)
       const dpl = vector === 3 || vector === 4 ? 3n : 0n
       const gate = (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
       this.#u64(IDT + vector * 16, gate | ((target & 0xffff0000n) << 32n))
-      this.#u64(IDT + vector * 16 + 8, 0n)
+      this.#u64(IDT + vector * 16 + 8, target >> 32n)
     }
   }
 
@@ -92,16 +100,15 @@ export class OurProcessor {
     const codePages = new Uint8Array(8192).fill(0xcc)
     codePages.set(test.code, test.codeOffset)
     this.machine.load(CODE_FRAME, codePages)
+    this.machine.load(DATA_FRAME, new Uint8Array(12288))
     for (const [i, window] of WINDOWS.entries()) {
       const bytes = test.memory.subarray(i * WINDOW_BYTES, (i + 1) * WINDOW_BYTES)
       this.machine.load(DATA_FRAME + window - DATA, bytes)
     }
     for (const [n, value] of test.gpr.entries()) cpu.writeRegister(n, value)
     setSegment(cpu, S.CS, USER_CODE, 0n, 0xffffffff, 0x00a0fb00)
-    for (const segment of [S.SS, S.DS, S.ES]) {
-      setSegment(cpu, segment, USER_DATA, 0n, 0xffffffff, 0x00c0f300)
-    }
-    for (const segment of [S.FS, S.GS]) setSegment(cpu, segment, 0, 0n, 0xffffffff, 0x00c0f300)
+    setSegment(cpu, S.SS, USER_DATA, 0n, 0xffffffff, 0x00c0f300)
+    for (const segment of [S.DS, S.ES, S.FS, S.GS]) setSegment(cpu, segment, 0, 0n, 0xffffffff, 0x00c0f300)
     cpu.set32(S.CPL, 3)
     cpu.rflags = test.rflags
     cpu.rip = BigInt(CODE + test.codeOffset)
@@ -109,7 +116,12 @@ export class OurProcessor {
     cpu.setU64(S.CR2, 0n)
     this.#loadFpu(test.fpu)
     cpu.modeChanged()
-    cpu.run(1)
+    // A string instruction may take several runs.
+    const start = cpu.rip
+    for (let i = 0; i < 100; i++) {
+      cpu.run(1)
+      if (cpu.rip !== start) break
+    }
     const memoryAfter = new Uint8Array(WINDOWS.length * WINDOW_BYTES)
     for (const [i, window] of WINDOWS.entries()) {
       const at = ram + DATA_FRAME + window - DATA
@@ -120,9 +132,9 @@ export class OurProcessor {
     if (cpu.cpl !== 0) {
       return { vector: 3, errorCode: 0, cr2: 0n, rip: cpu.rip + 1n, gpr, rflags: cpu.rflags, ...rest }
     }
-    const rip = Number(cpu.rip)
+    const rip = Number(cpu.rip - HIGH)
     const vector = (rip - HANDLERS) >> 3
-    const frame = ram + Number(cpu.readRegister(S.RSP))
+    const frame = ram + Number(cpu.readRegister(S.RSP) - HIGH)
     const hasCode = [8, 10, 11, 12, 13, 14, 17].includes(vector)
     const word = (i: number) => memory.view.getBigUint64(frame + (i + (hasCode ? 1 : 0)) * 8, true)
     gpr[S.RSP] = word(3)

@@ -59,6 +59,7 @@ static long count, current = -1;
 
 static void copy_windows_in(const struct test_case *t) {
   mprotect((void *)(DATA + 8192), 4096, PROT_READ | PROT_WRITE);
+  memset((void *)DATA, 0, 12288);
   for (int i = 0; i < WINDOWS; i++) memcpy((void *)windows[i], t->memory[i], WINDOW_BYTES);
   mprotect((void *)(DATA + 8192), 4096, PROT_READ);
 }

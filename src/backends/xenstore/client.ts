@@ -2,9 +2,18 @@
 // Values are text in UTF-8. What cannot fail for domain 0 is a Bug of the caller when it fails.
 
 import { Bug } from '../../base/errors.ts'
+import { isSpecial, isValidPath } from './path.ts'
 import type { Caller, Permission, Permissions } from './permissions.ts'
 import type { Transaction } from './transaction.ts'
-import { decodeStrings, encodeStrings, type Errno, isErrno, XS_UNWATCH, XS_WATCH } from './wire.ts'
+import {
+  decodeStrings,
+  encodeStrings,
+  type Errno,
+  isErrno,
+  XENSTORE_ABS_PATH_MAX,
+  XS_UNWATCH,
+  XS_WATCH,
+} from './wire.ts'
 import type { Workspace } from './workspace.ts'
 import type { HostClient, Xenstored } from './xenstored.ts'
 
@@ -27,26 +36,26 @@ export class XenstoreView {
   }
 
   readBytes(path: string): Uint8Array | undefined {
-    return found(path, this.#workspace.read(this.#caller, path))
+    return found(path, this.#workspace.read(this.#caller, checked(path)))
   }
 
   /** The names of the children, or undefined if there is no such node. */
   list(path: string): string[] | undefined {
-    return found(path, this.#workspace.list(this.#caller, path))?.names
+    return found(path, this.#workspace.list(this.#caller, checked(path)))?.names
   }
 
   permissions(path: string): Permissions | undefined {
-    return found(path, this.#workspace.permissions(this.#caller, path))
+    return found(path, this.#workspace.permissions(this.#caller, checked(path)))
   }
 
   /** Creates the node and its parents if need be. */
   write(path: string, value: string | Uint8Array): void {
     const bytes = typeof value === 'string' ? new TextEncoder().encode(value) : value
-    this.#done(path, this.#workspace.write(this.#caller, path, bytes))
+    this.#done(path, this.#workspace.write(this.#caller, checked(path), bytes))
   }
 
   makeNode(path: string): void {
-    this.#done(path, this.#workspace.makeNode(this.#caller, path))
+    this.#done(path, this.#workspace.makeNode(this.#caller, checked(path)))
   }
 
   /** Removes the node and all below it; false if there was none. */
@@ -84,6 +93,7 @@ export class XenstoreClient extends XenstoreView {
    * once at first. Gives the function that ends it.
    */
   watch(path: string, callback: (path: string) => void): () => void {
+    if (!isSpecial(path)) checked(path)
     const token = String(this.#nextToken++)
     this.#callbacks.set(token, callback)
     this.#request(XS_WATCH, path, token)
@@ -124,6 +134,11 @@ export class XenstoreClient extends XenstoreView {
       if (path !== undefined && token !== undefined) this.#callbacks.get(token)?.(path)
     }
   }
+}
+
+function checked(path: string): string {
+  if (!isValidPath(path, XENSTORE_ABS_PATH_MAX)) throw new Bug(`xenstore: ${path}: no valid path`)
+  return path
 }
 
 function found<T>(path: string, result: T | Errno): T | undefined {

@@ -15,7 +15,9 @@ export interface DomainDescription {
   readonly type: 'pv' | 'pvh' | 'hvm'
   readonly maxMemoryKiB: number
   readonly targetMemoryKiB: number
-  /** -1 stands for no video memory at all, which libxl then also adds to the target. */
+  /**
+   * By default what libxl takes: none for PVH; -1 for PV, which adds 1 to the target in the tree.
+   */
   readonly videoMemoryKiB?: number
   /** For each vCPU whether it is on line at first. */
   readonly vcpus: readonly boolean[]
@@ -45,6 +47,8 @@ export function writeDomainTree(client: XenstoreClient, domain: DomainDescriptio
     writeVm(t, domain)
     writeBuildFacts(t, domain)
     writeConsole(t, domain)
+    t.write(`/libxl/${domain.domid}/type`, domain.type)
+    t.write(`/libxl/${domain.domid}/dm-version`, 'qemu_xen')
   })
 }
 
@@ -155,18 +159,17 @@ function writeHome(t: XenstoreView, { domid, name, uuid, type }: DomainDescripti
   }
   t.write(`${home}/control/platform-feature-multiprocessor-suspend`, '1')
   t.write(`${home}/control/platform-feature-xs_reset_watches`, '1')
-  t.write(`${libxl}/type`, type)
 }
 
 function writeVm(t: XenstoreView, { name, uuid, startTime }: DomainDescription): void {
-  t.write(`/vm/${uuid}/uuid`, uuid)
   t.write(`/vm/${uuid}/name`, name)
+  t.write(`/vm/${uuid}/uuid`, uuid)
   t.write(`/vm/${uuid}/start_time`, startTime.toFixed(2))
 }
 
 function writeBuildFacts(t: XenstoreView, domain: DomainDescription): void {
   const home = domainPath(domain.domid)
-  const video = domain.videoMemoryKiB ?? -1
+  const video = domain.videoMemoryKiB ?? (domain.type === 'pv' ? -1 : 0)
   t.write(`${home}/memory/static-max`, String(domain.maxMemoryKiB))
   t.write(`${home}/memory/target`, String(domain.targetMemoryKiB - video))
   t.write(`${home}/memory/videoram`, String(video))
@@ -213,6 +216,8 @@ function writeConsole(t: XenstoreView, { domid, console }: DomainDescription): v
     'ring-ref': String(console.frame),
   }
   for (const [key, value] of Object.entries(frontEntries)) t.write(`${front}/${key}`, value)
+  // The one entry that libxl leaves to the guest, as it does for other devices.
+  t.setPermissions(`${front}/backend-id`, { domid, access: 'n' }, { domid: 0, access: 'r' })
   node(t, back, readOnly(domid))
   for (const [key, value] of Object.entries(backEntries)) t.write(`${back}/${key}`, value)
 }

@@ -46,6 +46,8 @@ export class XenstoreRing {
   readonly #reader = new MessageReader()
   readonly #settle: () => void
   #isBroken = false
+  /** The guest's event is being answered, and one event will tell it of everything. */
+  #isAnswering = false
 
   /** `settle` is called after each request, so that its events reach all clients in order. */
   constructor(page: RingPage, connection: Connection, settle: () => void) {
@@ -77,6 +79,8 @@ export class XenstoreRing {
 
   /** The guest sent the event: it wrote requests, read answers, or wants to reconnect. */
   onEvent(): void {
+    if (this.#isAnswering) return
+    this.#isAnswering = true
     let isNews = this.#get('connection') === XENSTORE_RECONNECT
     if (isNews) this.restart()
     while (!this.#isBroken) {
@@ -85,12 +89,14 @@ export class XenstoreRing {
       if (sent + taken === 0) break
       isNews = true
     }
+    this.#isAnswering = false
     if (isNews) this.#page.notify()
   }
 
   /** Writes what waits for the guest as far as there is room, and notifies it. */
   flush(): void {
-    if (!this.#isBroken && this.#sendAnswers() > 0) this.#page.notify()
+    if (this.#isBroken || this.#isAnswering) return
+    if (this.#sendAnswers() > 0) this.#page.notify()
   }
 
   save(): RingState {

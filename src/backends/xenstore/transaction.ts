@@ -72,7 +72,6 @@ export class Transaction extends Workspace {
   /** Adds changes that are not among those of this transaction yet. */
   addChanges(changes: readonly Change[]): void {
     for (const change of changes) {
-      if (!this.touched.has(change.path)) this.touched.set(change.path, new Set())
       const earlier = this.#changes.get(change.path)
       if (!earlier || (earlier.isExact && !change.isExact)) this.#changes.set(change.path, change)
     }

@@ -104,7 +104,7 @@ export abstract class Workspace {
     const node = this.#find(caller, path, MAY_WRITE)
     if (node === 'ENOENT') return this.#hasParent(path) ? undefined : 'ENOENT'
     if (typeof node === 'string') return node
-    return path === '/' ? 'EINVAL' : this.#remove(path, node)
+    return path === '/' ? 'EINVAL' : this.#remove(caller, path, node)
   }
 
   /** Only the owner may; only a privileged caller may give a node to another owner. */
@@ -190,14 +190,17 @@ export abstract class Workspace {
     return undefined
   }
 
-  #remove(path: string, node: Node): undefined {
-    const changes: Change[] = []
-    for (const [at, { permissions }] of walk(path, node)) {
-      this.count(permissions[0].domid, -1)
-      changes.push({ path: at, isExact: at !== path })
-    }
+  /** Looks at all that it removes: what others add there meanwhile would be lost or left. */
+  #remove(caller: Caller, path: string, node: Node): undefined | Errno {
+    const removed = [...walk(path, node)]
+    for (const [at] of removed) if (!this.touch(caller, at, 'children')) return 'ENOSPC'
+    for (const [, { permissions }] of removed) this.count(permissions[0].domid, -1)
     const root = withNode(this.root, segmentsOf(path), undefined, this.generations.next())
-    this.#commit(root, changes)
+    this.#commit(
+      root,
+      removed.map(([at]) => ({ path: at, isExact: at !== path })),
+    )
+    return undefined
   }
 
   #isTooLarge(caller: Caller, node: Node): boolean {

@@ -17,7 +17,7 @@ import * as S from '../state.ts'
 import { Flags } from './flags.ts'
 import { MemoryAccess } from './memory.ts'
 import type { Operand, Shape } from './operand.ts'
-import type { RuntimeName, RuntimeRefs } from './runtime.ts'
+import { type RuntimeName, type RuntimeRefs, STACK_ACCESS } from './runtime.ts'
 
 export type { Operand } from './operand.ts'
 
@@ -75,6 +75,10 @@ export abstract class Emitter {
   protected abstract gprAddress(operand: Operand & { kind: 'gpr' }): Value
   /** i32: number of a register that is not a general one (vector, x87, segment, control…). */
   abstract registerNumber(operand: Operand): Value
+  /** i32: the ModRM byte. */
+  abstract modrm(): Value
+  /** i32: number of the memory operand's segment. */
+  abstract memorySegment(): Value
   /** i64: the immediate, sign-extended. */
   protected abstract immediate(second: boolean): Value
   /** i64: offset of the memory operand within its segment, cut to the address size. */
@@ -285,13 +289,13 @@ export abstract class Emitter {
 
   /** Pushes `bits` bits. */
   push(value: Value, bits: number): void {
-    this.memory.store(bits, this.stackLinear(-bits / 8, bits / 8, true), value)
+    this.memory.store(bits, this.stackLinear(-bits / 8, bits / 8, true), value, STACK_ACCESS)
     this.moveStack(-bits / 8)
   }
 
   /** The `bits` bits on top of the stack; the stack pointer stays. */
   peek(bits: number, offset = 0): Value {
-    return this.memory.load(bits, this.stackLinear(offset, bits / 8, false))
+    return this.memory.load(bits, this.stackLinear(offset, bits / 8, false), STACK_ACCESS)
   }
 
   /** i64: linear address of an offset in a given segment, with base, and limits outside 64-bit mode. */

@@ -8,6 +8,7 @@ import type { Value } from '../../wasm/value.ts'
 import { TLB_ADDEND, TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_READ, TLB_WRITE } from '../mmu/tlb.ts'
 import { BOUNCE, TLB_BASE } from '../state.ts'
 import type { Emitter } from './emitter.ts'
+import type { STACK_ACCESS } from './runtime.ts'
 
 const PAGE_SHIFT = 12
 
@@ -19,6 +20,9 @@ const ACCESS = {
   64: { type: 'i64', load: 'i64.load', store: 'i64.store' },
   128: { type: 'v128', load: 'v128.load', store: 'v128.store' },
 } as const
+
+/** STACK_ACCESS for an access to the stack, 0 for any other. */
+export type AccessKind = 0 | typeof STACK_ACCESS
 
 export type AccessBits = keyof typeof ACCESS
 
@@ -42,8 +46,8 @@ export class MemoryAccess {
    * Host offset of `size` bytes at a linear address that may be read; faults leave the
    * instruction. The bytes may be a copy: they are for reading, at once.
    */
-  readable(linear: Value, size: number): Value {
-    return this.#pointer(linear, size, TLB_READ, 'slowRead')
+  readable(linear: Value, size: number, kind: AccessKind = 0): Value {
+    return this.#pointer(linear, size, TLB_READ, 'slowRead', kind)
   }
 
   #pointer(
@@ -51,6 +55,7 @@ export class MemoryAccess {
     size: number,
     tag: number,
     slow: 'slowRead' | 'slowModify',
+    kind: AccessKind = 0,
   ): Value {
     const { f } = this.#e
     const entry = this.#entry(linear)
@@ -59,7 +64,7 @@ export class MemoryAccess {
       this.#hit(linear, size, entry, tag),
       () => this.#translated(linear, entry),
       () => {
-        const at = this.#e.callSlow(slow, linear, size)
+        const at = this.#e.callSlow(slow, linear, size | kind)
         this.#e.leaveIf(f.eqz(at))
         return at
       },
@@ -88,12 +93,12 @@ export class MemoryAccess {
   }
 
   /** Loads 8, 16, 32, 64 or 128 bits. */
-  load(bits: number, linear: Value): Value {
-    return this.#e.f.loadTrapping(access(bits).load, this.readable(linear, bits / 8))
+  load(bits: number, linear: Value, kind: AccessKind = 0): Value {
+    return this.#e.f.loadTrapping(access(bits).load, this.readable(linear, bits / 8, kind))
   }
 
   /** Stores 8, 16, 32, 64 or 128 bits. */
-  store(bits: number, linear: Value, value: Value): void {
+  store(bits: number, linear: Value, value: Value, kind: AccessKind = 0): void {
     const { f } = this.#e
     const { store } = access(bits)
     const entry = this.#entry(linear)
@@ -102,7 +107,7 @@ export class MemoryAccess {
       () => f.store(store, this.#translated(linear, entry), value),
       () => {
         f.store(store, this.#e.cpu, value, BOUNCE)
-        this.#e.leaveIf(f.eqz(this.#e.callSlow('slowWrite', linear, bits / 8)))
+        this.#e.leaveIf(f.eqz(this.#e.callSlow('slowWrite', linear, (bits / 8) | kind)))
       },
       'likely',
     )

@@ -7,6 +7,9 @@ import type { ModuleBuilder } from '../../wasm/module.ts'
 
 const I32 = 'i32' as const
 
+/** Added to the size of a slow access to the stack: addresses that are not canonical are #SS. */
+export const STACK_ACCESS = 0x10000
+
 /**
  * Parameters and results. `cpu` is a state block, `rec` the record of the running instruction,
  * `lo` and `hi` the halves of a linear address. Memory functions give 0 after a fault: the

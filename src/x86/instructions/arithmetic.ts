@@ -164,6 +164,13 @@ define('CMPXCHG', ['0F B0 /r Eb,Gb lock', '0F B1 /r Ev,Gv lock'], (e, dst, src) 
   const accumulator = e.gpr(S.RAX, bits as 8)
   const expected = e.read(accumulator)
   const replacement = e.read(src)
+  if (dst.kind === 'gpr') {
+    // Only one of the two registers is written: the other keeps even its upper half.
+    const a = e.read(dst)
+    e.flags.sub(bits, expected, a, f.sub(expected, a))
+    f.if(f.eq(a, expected), () => e.write(dst, replacement), () => e.write(accumulator, a))
+    return
+  }
   const old = e.modify(dst, (a) => {
     e.flags.sub(bits, expected, a, f.sub(expected, a))
     return f.select(f.eq(a, expected), replacement, a)
@@ -195,8 +202,8 @@ function compareExchange16(e: Emitter, dst: Operand): void {
   const [a, b] = [e.read(e.gpr(S.RAX, 64)), e.read(e.gpr(S.RDX, 64))]
   const [c, d] = [e.read(e.gpr(S.RBX, 64)), e.read(e.gpr(S.RCX, 64))]
   const high = f.add(linear, f.i64(8))
-  // The first modification tells whether the page can be written; the second cannot fail.
-  const oldLow = e.memory.load(64, linear)
+  // The first modification tells whether the page can be written; the others cannot fail.
+  const oldLow = e.memory.modify(64, linear, (l) => l)
   const isLowEqual = f.eq(oldLow, a)
   const oldHigh = e.memory.modify(64, high, (h) => f.select(f.and(isLowEqual, f.eq(h, b)), d, h))
   const isEqual = f.and(isLowEqual, f.eq(oldHigh, b))

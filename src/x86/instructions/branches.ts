@@ -3,6 +3,7 @@
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
 import { type Emitter, UD } from '../emit/emitter.ts'
+import { STACK_ACCESS } from '../emit/runtime.ts'
 import * as S from '../state.ts'
 
 const hex = (n: number) => n.toString(16).toUpperCase().padStart(2, '0')
@@ -60,7 +61,7 @@ define('CALL', ['FF /2 Ev f64 end'], (e, target) => {
   const rip = e.resize(e.read(target), bits, 64)
   const address = e.stackLinear(-bits / 8, bits / 8, true)
   e.jumpTo(rip, () => {
-    e.memory.store(bits, address, returnAddress(e, bits))
+    e.memory.store(bits, address, returnAddress(e, bits), STACK_ACCESS)
     e.moveStack(-bits / 8)
   })
 })

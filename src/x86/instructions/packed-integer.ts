@@ -45,7 +45,7 @@ const unary =
     f.op(op, b)
 
 /** The elements of `size` bytes at even (0) or odd (1) places of a and then b, side by side. */
-function everySecond(
+export function everySecond(
   f: FunctionBuilder,
   a: Value,
   b: Value,

@@ -223,13 +223,15 @@ function doubleShift(e: Emitter, dst: Operand, src: Operand, by: Operand, isLeft
   }
 }
 
-/** Counts above 16 are undefined; processors shift the 48 bits dst:src:dst. */
+/** Counts above 16 are undefined; AMD's processors fill with the second operand, twice. */
 function doubleShift16(e: Emitter, a: Value, b: Value, count: Value, isLeft: boolean): Value {
   const { f } = e
   const wideA = f.extendU(a)
   const wideB = f.extendU(b)
   const at = (v: Value, n: number) => f.shl(v, f.i64(n))
-  const line = f.or(at(wideA, 32), f.or(at(wideB, 16), wideA))
+  const line = isLeft
+    ? f.or(at(wideA, 32), f.or(at(wideB, 16), wideB))
+    : f.or(at(wideB, 32), f.or(at(wideB, 16), wideA))
   const n = f.extendU(count)
   return f.wrap(isLeft ? f.shrU(f.shl(line, n), f.i64(32)) : f.shrU(line, n))
 }

@@ -10,6 +10,7 @@ import * as S from '../state.ts'
 import { writeMasked } from './masked-store.ts'
 import {
   defineMmx,
+  enterMmx,
   fromScalar,
   readMmx,
   readVector,
@@ -144,6 +145,9 @@ function atDestination(e: Emitter, bytes: number): Value {
 
 define('MASKMOVDQU', ['66 0F F7 /r Vx,Ux,Xb sse +sse2'], (e, src, mask) =>
   writeMasked(e, atDestination(e, 16), e.read(src), e.read(mask), 16))
-defineMmx('MASKMOVQ', ['NP 0F F7 /r Pq,Nq,Xb mmx +sse'], (e, src, mask) =>
-  writeMasked(e, atDestination(e, 8), readMmx(e, src), readMmx(e, mask), 8))
+defineMmx('MASKMOVQ', ['NP 0F F7 /r Pq,Nq,Xb mmx +sse'], (e, src, mask) => {
+  // Unlike other stores it has entered MMX state when it faults.
+  enterMmx(e)
+  writeMasked(e, atDestination(e, 8), readMmx(e, src), readMmx(e, mask), 8)
+})
 

@@ -262,5 +262,5 @@ define('INSERTPS', ['66 0F 3A 21 /r Vx,Wss,Ib sse +sse4_1'], (e, dst, src, opera
   const value = extract(e, b, from, 4, 4)
   const old = e.read(sized(dst, 128))
   const inserted = insert(e, old, value, f.shrU(immediate, f.i32(4)), 4, 4)
-  writeVector(e, dst, blend(f, zeroVector(f), inserted, immediate, 4))
+  writeVector(e, dst, blend(f, inserted, zeroVector(f), immediate, 4))
 })

@@ -1,6 +1,7 @@
 // The stack. (SDM vol. 2: ENTER LEAVE POP POPA PUSH PUSHA PUSHF. POPF and segment registers: system.)
 
 import { define } from '../decode/define.ts'
+import { STACK_ACCESS } from '../emit/runtime.ts'
 import { FLAG_RF, FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 
@@ -47,7 +48,7 @@ define('LEAVE', ['C9 d64'], (e) => {
   const size = e.shape.stackSize
   const frame = e.read(e.gpr(S.RBP, size))
   const linear = e.segmentLinear(S.SS, e.resize(frame, size, 64), bits / 8, false)
-  const value = e.memory.load(bits, linear)
+  const value = e.memory.load(bits, linear, STACK_ACCESS)
   e.write(e.gpr(S.RSP, size), e.f.add(frame, e.constant(size, bits / 8)))
   e.write(e.gpr(S.RBP, bits), value)
 })
@@ -69,7 +70,7 @@ define('ENTER', ['C8 Iw,Ib d64'], (e, space, level) => {
   }
   const push = (value: ReturnType<typeof f.get>) => {
     const next = f.sub(f.get(pointer), f.i64(step))
-    e.memory.store(bits, at(next, true), value)
+    e.memory.store(bits, at(next, true), value, STACK_ACCESS)
     f.set(pointer, next)
   }
   push(e.read(e.gpr(S.RBP, bits)))
@@ -82,7 +83,7 @@ define('ENTER', ['C8 Iw,Ib d64'], (e, space, level) => {
         f.brIf(end, f.eqz(f.get(left)))
         f.set(left, f.sub(f.get(left), f.i32(1)))
         const outer = f.sub(f.get(framePointer), f.i64(step))
-        push(e.memory.load(bits, at(outer, false)))
+        push(e.memory.load(bits, at(outer, false), STACK_ACCESS))
         f.set(framePointer, outer)
         f.br(again)
       })
@@ -91,7 +92,8 @@ define('ENTER', ['C8 Iw,Ib d64'], (e, space, level) => {
   })
   const top = f.sub(f.get(pointer), e.resize(e.read(space, 16), 16, 64))
   // The last word of the new frame is probed, as processors do.
-  e.memory.store(bits, at(top, true), e.memory.load(bits, at(top, true)))
+  const probed = e.memory.load(bits, at(top, true), STACK_ACCESS)
+  e.memory.store(bits, at(top, true), probed, STACK_ACCESS)
   e.write(e.gpr(S.RBP, bits), e.resize(frame, 64, bits))
   e.write(e.gpr(S.RSP, size), e.resize(top, 64, size))
 })
@@ -104,7 +106,7 @@ define('PUSHA', ['60 i64'], (e) => {
   const step = bits / 8
   const values = ALL.map((register) => e.read(e.gpr(register, bits)))
   for (const [i, value] of values.entries()) {
-    e.memory.store(bits, e.stackLinear(-step * (i + 1), step, true), value)
+    e.memory.store(bits, e.stackLinear(-step * (i + 1), step, true), value, STACK_ACCESS)
   }
   e.moveStack(-step * 8)
 })

@@ -7,11 +7,8 @@
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter, Operand } from '../emit/emitter.ts'
-import { FLAG_DF } from '../registers.ts'
+import { FLAG_DF, FLAG_TF } from '../registers.ts'
 import * as S from '../state.ts'
-
-/** Elements that one execution of a handler processes at most. */
-const CHUNK = 4096
 
 /** rSI or rDI as an offset (i64). */
 function offsetOf(e: Emitter, register: number): Value {
@@ -53,7 +50,7 @@ function repeat(e: Emitter, element: () => void, goesOn?: () => Value): void {
   f.block((end) => {
     f.brIf(end, f.eq(e.read(counterOf(e)), zero))
     const left = f.local('i32')
-    f.set(left, f.i32(CHUNK))
+    f.set(left, e.stateLoad('i32.load', S.REP_CHUNK))
     f.loop((again) => {
       element()
       const count = f.sub(e.read(counterOf(e)), e.constant(size, 1))
@@ -105,7 +102,7 @@ function bulk(
 ): void {
   const { f } = e
   const shift = Math.log2(bytesOf)
-  const up = f.eqz(f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_DF)))
+  const up = f.eqz(f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_DF | FLAG_TF)))
   const count = e.read(counterOf(e))
   f.if(f.and(up, f.gtU(count, f.i64(4))), () => {
     // Counts beyond a page's worth are cut before they could overflow.

@@ -165,21 +165,14 @@ define('STI', ['FB end'], (e) => {
   const { f } = e
   e.raiseIf(isAboveIopl(e), GP)
   const old = e.stateLoad('i32.load', S.RFLAGS)
-  e.stateStore('i32.store', S.RFLAGS, f.or(old, f.i32(FLAG_IF)))
-  // Only an interrupt that waits makes the one-instruction shadow visible.
-  const isNew = f.eqz(f.and(old, f.i32(FLAG_IF)))
-  f.if(
-    f.and(isNew, f.ne(e.stateLoad('i32.load', S.ATTENTION), f.i32(0))),
-    () => {
-      e.host((cpu) => {
-        cpu.hasShadow = true
-      })
-      e.leaveTo(e.nextRip())
-    },
-    undefined,
-    'unlikely',
-  )
-  e.jumpTo(e.nextRip())
+  const next = e.nextRip()
+  // Should the run loop be entered right behind it, it holds interrupts off for one instruction.
+  f.if(f.eqz(f.and(old, f.i32(FLAG_IF))), () => {
+    e.stateStore('i32.store', S.RFLAGS, f.or(old, f.i32(FLAG_IF)))
+    e.stateStore('i64.store', S.SHADOW_RIP, next)
+    f.if(e.stateLoad('i32.load', S.ATTENTION), () => e.leaveTo(next), undefined, 'unlikely')
+  })
+  e.jumpTo(next)
 })
 
 define('POPF', ['9D d64 end'], (e) => {

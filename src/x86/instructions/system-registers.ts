@@ -133,7 +133,7 @@ define('MOV', ['8E /r Sw,Ew end'], (e, dst, src) => {
       const segment = cpu.argumentLow(0)
       if (segment === S.CS || segment > S.GS) throw new GuestFault(UD)
       loadSegment(cpu, segment, cpu.argumentLow(1))
-      if (segment === S.SS) cpu.hasShadow = true
+      if (segment === S.SS) cpu.shadowStackLoad()
     },
     e.registerNumber(dst),
     e.read(src),
@@ -160,7 +160,7 @@ define(
       (cpu) => {
         const segment = cpu.argumentLow(0)
         loadSegment(cpu, segment, cpu.argumentLow(1) & 0xffff)
-        if (segment === S.SS) cpu.hasShadow = true
+        if (segment === S.SS) cpu.shadowStackLoad()
       },
       e.registerNumber(dst),
       value,
@@ -346,18 +346,13 @@ for (const [name, rm] of [
   ['STAC', 3],
 ] as const) {
   define(name, [`NP 0F 01 /1:${rm} cpl0 +smap`], (e) => {
-    e.host(rm === 2 ? clearAc : setAc)
+    const { f } = e
+    const flags = e.stateLoad('i32.load', S.RFLAGS)
+    const changed = rm === 2 ? f.and(flags, f.i32(~FLAG_AC)) : f.or(flags, f.i32(FLAG_AC))
+    const tlb = e.stateLoad('i32.load', rm === 2 ? S.TLB_WITHOUT_AC : S.TLB_WITH_AC)
+    e.stateStore('i32.store', S.RFLAGS, changed)
+    e.stateStore('i32.store', S.TLB_BASE, tlb)
   })
-}
-
-function clearAc(cpu: Cpu): void {
-  cpu.set32(S.RFLAGS, cpu.getI32(S.RFLAGS) & ~FLAG_AC)
-  cpu.modeChanged()
-}
-
-function setAc(cpu: Cpu): void {
-  cpu.set32(S.RFLAGS, cpu.getI32(S.RFLAGS) | FLAG_AC)
-  cpu.modeChanged()
 }
 
 // Model-specific registers, identification, counters.

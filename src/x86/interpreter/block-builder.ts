@@ -90,6 +90,7 @@ export class BlockBuilder {
     let at = rec
     let count = 0
     let hasEnded = false
+    let covered = 0
     built.rec = rec
     built.isCrossing = false
     while (!hasEnded && count < MAX_BLOCK_INSTRUCTIONS && offset < PAGE) {
@@ -115,6 +116,8 @@ export class BlockBuilder {
       if (status !== Status.ok) {
         this.#putPseudo(at, status === Status.tooLong ? TOO_LONG : INVALID, offset + 1, 1, mode)
         hasEnded = true
+        // Any of the bytes after it may make an instruction of it.
+        covered = built.isCrossing ? offset + 15 : Math.min(PAGE, offset + 15)
         offset++
       } else {
         offset += d.length
@@ -132,7 +135,7 @@ export class BlockBuilder {
       this.#memory.view.setBigInt64(at + R.REC_IMMEDIATE, BigInt(offset), true)
       at += R.RECORD_SIZE
     }
-    built.bytes = offset - start
+    built.bytes = Math.max(offset, covered) - start
     built.records = (at - rec) / R.RECORD_SIZE
     this.#handlers.flush()
     return built
@@ -188,6 +191,7 @@ export class BlockBuilder {
     const hasBase = codeSize !== 64 || d.segment >= S.FS
     u8[at + R.REC_SEGMENT_BASE] = hasBase ? S.SEG_BASE + d.segment * 8 : S.ZERO
     u8[at + R.REC_SEGMENT] = d.segment
+    u8[at + R.REC_MODRM] = (d.mod << 6) | ((d.reg & 7) << 3) | (d.rm & 7)
     const isOffset = row.operands.some(({ kind }) => kind === 'O')
     i32[(at + R.REC_IMMEDIATE) >>> 2] = branch ? target : isOffset ? d.dispLo : d.immLo
     i32[(at + R.REC_IMMEDIATE + 4) >>> 2] = branch ? Math.floor(target / 4294967296) : isOffset ? d.dispHi : d.immHi

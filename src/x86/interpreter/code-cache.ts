@@ -28,7 +28,8 @@ export class CodeCache {
   readonly #memory: HostMemory
   readonly #builder: BlockBuilder
   readonly #arena: number
-  readonly #arenaEnd: number
+  /** Bytes of one half of the arena. */
+  readonly #half: number
   readonly #blocks = new Map<number, Block>()
   readonly #frames = new Map<number, Block[]>()
   /** One byte for each host frame: does it hold decoded code. */
@@ -37,6 +38,7 @@ export class CodeCache {
   readonly #forgetAll: () => void
   readonly #dropped: () => void
   #next: number
+  #end: number
   blocksBuilt = 0
   instructionsDecoded = 0
   invalidations = 0
@@ -60,10 +62,11 @@ export class CodeCache {
     this.#protect = protect
     this.#forgetAll = forgetAll
     this.#dropped = dropped
+    this.#half = arenaBytes >>> 1
     this.#arena = memory.allocate(arenaBytes, 64, 'decoded code')
-    this.#arenaEnd = this.#arena + arenaBytes
     this.#next = this.#arena
-    this.#hasCode = new Uint8Array(memory.size >>> PAGE_SHIFT)
+    this.#end = this.#arena + this.#half
+    this.#hasCode = new Uint8Array(memory.size / 4096)
   }
 
   /** Does the frame of a host address hold decoded code, so that writes must be told. */
@@ -101,7 +104,7 @@ export class CodeCache {
     features: ReadonlySet<string>,
     nextPage: () => number,
   ): Found {
-    if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#arenaEnd) this.flush()
+    if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#end) this.flush()
     let crossed = -1
     const built: Built | undefined = this.#builder.build(
       this.#next,
@@ -174,12 +177,17 @@ export class CodeCache {
     if (this.#blocks.get(block.key) === block) this.#blocks.delete(block.key)
   }
 
-  /** Forgets all blocks and uses their room again. */
+  /**
+   * Forgets all blocks. Their room is used again after the next flush only: whoever looked for
+   * a block may still be reading the record it came from.
+   */
   flush(): void {
     this.#blocks.clear()
     this.#frames.clear()
     this.#hasCode.fill(0)
-    this.#next = this.#arena
+    const isFirst = this.#end === this.#arena + this.#half
+    this.#next = isFirst ? this.#end : this.#arena
+    this.#end = this.#next + this.#half
     this.flushes++
     this.#forgetAll()
   }

@@ -42,6 +42,14 @@ export class RecordEmitter extends Emitter {
     return typeof field === 'number' ? this.f.i32(field) : this.#field(field)
   }
 
+  override modrm(): Value {
+    return this.#byte(R.REC_MODRM)
+  }
+
+  override memorySegment(): Value {
+    return this.#byte(R.REC_SEGMENT)
+  }
+
   protected override immediate(second: boolean): Value {
     const { f } = this
     return second

@@ -6,6 +6,7 @@
 //   +6  u8  length              +10 u8 base register          +24 i32 displacement
 //   +7  u8  left                +11 u8 index register         +28 i32 second immediate, or link
 //                               +12 u8 scale  +13 u8 segment base  +14 u8 segment
+//                               +15 u8 ModRM byte
 //
 // Registers, bases and segment bases are byte offsets in the state block where they are general
 // ones, numbers otherwise. `left` counts the instructions from this one to the end of the block:
@@ -25,6 +26,7 @@ export const REC_INDEX = 11
 export const REC_SCALE = 12
 export const REC_SEGMENT_BASE = 13
 export const REC_SEGMENT = 14
+export const REC_MODRM = 15
 export const REC_IMMEDIATE = 16
 export const REC_DISPLACEMENT = 24
 export const REC_LINK = 28

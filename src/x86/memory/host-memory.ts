@@ -26,6 +26,7 @@ export class HostMemory {
   readonly size: number
   // Offset 0 stays unused: it stands for "none" in every pointer that WebAssembly code keeps.
   #next = 4096
+  #end: number
 
   /** A memory of at least `bytes` bytes; untouched parts cost nothing on the hosts we know. */
   constructor(bytes: number) {
@@ -34,6 +35,7 @@ export class HostMemory {
     this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages })
     const { buffer } = this.memory
     this.size = buffer.byteLength
+    this.#end = this.size
     this.view = new DataView(buffer)
     this.u8 = new Uint8Array(buffer)
     this.u16 = new Uint16Array(buffer)
@@ -45,7 +47,7 @@ export class HostMemory {
   /** Hands out an area for good; the offset is a multiple of `align` (a power of two). */
   allocate(bytes: number, align = 64, name = 'unnamed'): number {
     const offset = Math.ceil(this.#next / align) * align
-    if (offset + bytes > this.size) {
+    if (offset + bytes > this.#end) {
       throw new Bug(`${name}: ${bytes} bytes do not fit into the host's memory`)
     }
     this.#next = offset + bytes
@@ -53,8 +55,17 @@ export class HostMemory {
     return offset
   }
 
+  /** Hands out an area at the end of what is left; `bytes` is a multiple of 4096. */
+  allocateAtEnd(bytes: number, name: string): number {
+    const offset = this.#end - bytes
+    if (offset < this.#next) throw new Bug(`${name}: ${bytes} bytes do not fit into the host's memory`)
+    this.#end = offset
+    this.areas.push({ name, offset, bytes })
+    return offset
+  }
+
   /** Bytes that are not handed out yet. */
   get available(): number {
-    return this.size - this.#next
+    return this.#end - this.#next
   }
 }

@@ -24,13 +24,21 @@ export interface Privilege {
   readonly isUser: boolean
   /** RFLAGS.AC is set and counts: SMAP lets go. */
   readonly ac: boolean
-  /** TLB context that translations are entered into, or -1. */
+  /** TLB context that translations are entered into, or -1 for none. */
   readonly context: number
+  /** Misaligned accesses fault (#AC). */
+  readonly isAligned: boolean
 }
 
-export const USER: Privilege = { isUser: true, ac: false, context: CONTEXT_USER }
-export const SUPERVISOR: Privilege = { isUser: false, ac: false, context: CONTEXT_SUPERVISOR }
-export const SUPERVISOR_AC: Privilege = { isUser: false, ac: true, context: CONTEXT_SUPERVISOR_AC }
+function privilege(isUser: boolean, ac: boolean, context: number, isAligned = false): Privilege {
+  return { isUser, ac, context, isAligned }
+}
+
+export const USER: Privilege = privilege(true, false, CONTEXT_USER)
+/** User code with CR0.AM and RFLAGS.AC set; without entries, each access is looked at. */
+export const USER_ALIGNED: Privilege = privilege(true, false, -1, true)
+export const SUPERVISOR: Privilege = privilege(false, false, CONTEXT_SUPERVISOR)
+export const SUPERVISOR_AC: Privilege = privilege(false, true, CONTEXT_SUPERVISOR_AC)
 
 /** Host address of bytes without memory behind them (unpopulated or MMIO). */
 const NOT_MEMORY = -1
@@ -45,8 +53,6 @@ export class LinearMemory {
   gpa = 0
   /** Addresses in 64-bit mode must be canonical; outside it they have 32 bits. */
   isLongMode = false
-  /** No entries for the fast path: every access is looked at (data breakpoints). */
-  isWatching = false
 
   constructor(memory: HostMemory, walker: Walker, tlb: Tlb, code: CodeCache, host: CpuHost) {
     this.#memory = memory
@@ -60,18 +66,20 @@ export class LinearMemory {
    * Host address of a linear address, or -1 for what is not memory. Throws the page fault or
    * #GP that the access deserves. Enters the translation into the TLB.
    */
-  translate(lo: number, hi: number, access: number, who: Privilege): number {
-    const top = hi >> 15
+  translate(lo: number, high: number, access: number, who: Privilege): number {
+    const top = high >> 15
     if (this.isLongMode && top !== 0 && top !== -1) throw new GuestFault(GP)
+    const hi = this.isLongMode ? high : 0
     const walker = this.#walker
     if (!walker.walk(lo, hi, access, who.isUser, who.ac)) {
       throw new GuestFault(PF, walker.result.errorCode, linearOf(lo, hi))
     }
-    const { gfn, frame, isWriteReady } = walker.result
+    const { gfn, frame, isWriteReady, pageShift } = walker.result
     this.gpa = gfn * PAGE + (lo & (PAGE - 1))
     if (frame < 0) return NOT_MEMORY
     const page = frame * PAGE
-    if (access !== ACCESS_FETCH && who.context >= 0 && !this.isWatching) {
+    if (pageShift !== 12) this.#tlb.noteLarge(lo, pageShift)
+    if (access !== ACCESS_FETCH && who.context >= 0) {
       this.#tlb.fill(who.context, lo, hi, page, isWriteReady && !this.#code.hasCode(page))
     }
     return page + (lo & (PAGE - 1))

@@ -1,6 +1,7 @@
 // The software TLB of a virtual processor, in linear memory so that emitted code can probe it.
 // Three direct-mapped contexts: user, supervisor, and supervisor with RFLAGS.AC set (SMAP lets
-// go). An entry is 32 bytes:
+// go); and one that stays empty, for code whose accesses all want a closer look. Large pages are
+// entered in pieces of 4 KiB. An entry is 32 bytes:
 //
 //   +0 i64 tag for loads    +8 i64 tag for stores    +16 i32 host offset minus linear address
 //
@@ -21,12 +22,17 @@ export const CONTEXT_USER = 0
 export const CONTEXT_SUPERVISOR = 1
 export const CONTEXT_SUPERVISOR_AC = 2
 const CONTEXTS = 3
+/** log2 of the size of the regions for which it is known whether they have large pages. */
+const REGION_SHIFT = 21
 
 const NO_TAG = 0xffffffffffffffffn
 
 export class Tlb {
   readonly #memory: HostMemory
   readonly #base: number
+  /** For each region of the lower address half: log2 of the largest page met in it, or 0. */
+  readonly #large = new Uint8Array(1 << (32 - REGION_SHIFT))
+  #hasLarge = false
   /** Entries filled since the last flush; a flush of an empty TLB costs nothing. */
   #isEmpty = false
   fills = 0
@@ -34,13 +40,14 @@ export class Tlb {
 
   constructor(memory: HostMemory) {
     this.#memory = memory
-    this.#base = memory.allocate(CONTEXTS * CONTEXT_BYTES, 4096, 'tlb')
+    this.#base = memory.allocate((CONTEXTS + 1) * CONTEXT_BYTES, 4096, 'tlb')
+    memory.u8.fill(0xff, this.contextBase(-1), this.contextBase(-1) + CONTEXT_BYTES)
     this.flush()
   }
 
-  /** Host offset of a context's entries, for TLB_BASE in the state block. */
+  /** Host offset of a context's entries, for TLB_BASE in the state block; -1: always empty. */
   contextBase(context: number): number {
-    return this.#base + context * CONTEXT_BYTES
+    return this.#base + (context < 0 ? CONTEXTS : context) * CONTEXT_BYTES
   }
 
   #entry(context: number, page: number): number {
@@ -64,19 +71,58 @@ export class Tlb {
     this.fills++
   }
 
-  /** Forgets one page, in all contexts. */
-  flushPage(lo: number): void {
+  /** Notes that an address lies in a page of 2^`shift` bytes, more than 4 KiB. */
+  noteLarge(lo: number, shift: number): void {
+    this.#large[lo >>> REGION_SHIFT] = shift
+    this.#hasLarge = true
+    this.#isEmpty = false
+  }
+
+  /**
+   * Forgets the page of an address, in all contexts. True if that may have been a large page:
+   * then everything in the same place is forgotten, whatever its upper address half.
+   */
+  flushPage(lo: number): boolean {
+    const shift = this.#hasLarge ? this.#largeAt(lo) : 0
+    if (shift !== 0) {
+      this.#flushLarge(lo, shift)
+      return true
+    }
     const { u64 } = this.#memory
     for (let context = 0; context < CONTEXTS; context++) {
       const at = this.#entry(context, lo >>> 12) >>> 3
       u64[at] = NO_TAG
       u64[at + 1] = NO_TAG
     }
+    return false
+  }
+
+  /** log2 of the size of the large page that an address may lie in, or 0. */
+  #largeAt(lo: number): number {
+    const region = lo >>> REGION_SHIFT
+    if (this.#large[region]) return this.#large[region] as number
+    // A page of 1 GiB may have been met in another of its regions.
+    const first = region & -512
+    for (let i = first; i < first + 512; i++) if ((this.#large[i] as number) > 22) return 30
+    // And one of 4 MiB in its other half.
+    return this.#large[region ^ 1] === 22 ? 22 : 0
+  }
+
+  #flushLarge(lo: number, shift: number): void {
+    const { u32, u64 } = this.#memory
+    const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2
+    for (let at = this.#base >>> 2; at < end; at += 1 << (TLB_ENTRY_SHIFT - 2)) {
+      if ((((u32[at] as number) ^ lo) >>> shift) !== 0) continue
+      u64[at >>> 1] = NO_TAG
+      u64[(at + 2) >>> 1] = NO_TAG
+    }
   }
 
   flush(): void {
     if (this.#isEmpty) return
     this.#memory.u8.fill(0xff, this.#base, this.#base + CONTEXTS * CONTEXT_BYTES)
+    if (this.#hasLarge) this.#large.fill(0)
+    this.#hasLarge = false
     this.#isEmpty = true
     this.flushes++
   }

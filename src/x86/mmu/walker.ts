@@ -68,6 +68,8 @@ export class Translation {
   frame = NO_FRAME
   /** Later stores need no walk: the page is writable here and already dirty. */
   isWriteReady = false
+  /** log2 of the size of the page that the mapping is made of. */
+  pageShift = 12
   /** The page-fault error code if the walk failed. */
   errorCode = 0
 }
@@ -101,6 +103,7 @@ export class Walker {
    * accesses reach user pages in spite of SMAP. False: result.errorCode says why.
    */
   walk(lo: number, hi: number, access: number, isUser: boolean, acFlag: boolean): boolean {
+    this.result.pageShift = 12
     if (!(this.cr0 & CR0_PG)) return this.#finish(lo >>> 12, true)
     const hasNx = (this.efer & EFER_NXE) !== 0
     const fault =
@@ -124,7 +127,10 @@ export class Walker {
       const high = isWide ? (this.#memory.i32[(this.#at >>> 2) + 1] as number) : 0
       if (!(low & P)) return false
       const isLarge = (low & PS) !== 0 && this.#allowsLarge(level, isWide)
-      if (isWide && this.#isReserved(low, high, level, isLarge, hasNx, isPaeRoot)) {
+      const isReserved = isWide
+        ? this.#isReserved(low, high, level, isLarge, hasNx, isPaeRoot)
+        : isLarge && (low & (1 << 21)) !== 0
+      if (isReserved) {
         this.result.errorCode = fault | PF_PRESENT | PF_RESERVED
         return false
       }
@@ -147,6 +153,7 @@ export class Walker {
       const page = isLarge ? this.#largePage(lo, low, high, level, isWide) : isWide
           ? ((high & 0xfffff) << 20) | (low >>> 12)
           : low >>> 12
+      if (isLarge) this.result.pageShift = level === 3 ? 30 : isWide ? 21 : 22
       const isDirty = (low & D) !== 0 || access === ACCESS_WRITE
       return this.#finish(page, isDirty && this.#mayWrite(isUser, rights))
     }
@@ -175,6 +182,7 @@ export class Walker {
     if (high & this.reservedHigh) return true
     if (isPaeRoot) return (low & 0x1e6) !== 0 || (high & 0x7ff00000) !== 0 || (high & NX_HIGH) !== 0
     if (!hasNx && high & NX_HIGH) return true
+    if (!(this.efer & EFER_LMA) && high & 0x7ff00000) return true
     if (level === 4 && low & PS) return true
     if (isLarge) return (low & (level === 3 ? 0x3fffe000 : 0x1fe000)) !== 0
     return false

@@ -9,6 +9,8 @@
 //   when an unmasked exception forbids the result to be stored (then do not push or pop either).
 // - binary32 values are 32-bit patterns in a number. A binary64 or a 64-bit integer is two such
 //   words, high first; results of that kind are left in `hi` and `lo` of the context.
+// - SSE operations work on one element and always return; an instruction on several ends with
+//   `settlePacked` (sse-operands.ts), which tells whether its results are to be stored.
 // - Words may be given signed or unsigned; results are signed (`| 0`), as WebAssembly's i32.
 
 /** Invalid operation. The six exceptions have the same bits in the status word and in MXCSR. */

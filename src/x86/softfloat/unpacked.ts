@@ -6,7 +6,7 @@
 // Finite numbers are normalised (bit 31 of hi set). `ex` holds what lies below the 64 bits; its
 // lowest bit is sticky: it is also set if anything lies still lower, which is all rounding asks.
 
-import { Float80 } from './context.ts'
+import type { Float80 } from './context.ts'
 
 export const ZERO = 0
 export const FINITE = 1

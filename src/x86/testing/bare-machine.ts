@@ -37,6 +37,8 @@ export class BareMachine {
   readonly ram: number
   /** What the guest wrote to ports, in order. */
   readonly ports: { readonly port: number; readonly value: number }[] = []
+  /** Called when the guest writes to a port. */
+  onPortWrite: (port: number, value: number) => void = () => {}
 
   /** `ramBytes` of memory from guest physical address 0; code of `codeSize` bits at CPL 0. */
   constructor(
@@ -57,6 +59,7 @@ export class BareMachine {
       portRead: () => 0xffffffff,
       portWrite: (port, _size, value) => {
         this.ports.push({ port, value })
+        this.onPortWrite(port, value)
       },
       mmioRead: () => 0xffffffffffffffffn,
       mmioWrite: () => {},

@@ -34,6 +34,7 @@ export function schedOp(call: Call, args: readonly bigint[]): Answer {
   const address = pointer(args, 1)
   switch (uint(args, 0)) {
     case SCHEDOP_yield:
+      vcpu.processor.requestExit()
       return 0
     case SCHEDOP_block:
       if (!vcpu.hasDeliverable) vcpu.block()

@@ -1,0 +1,220 @@
+// A guest as the toolstack sees it: built from its images, with a console and a place in
+// xenstore, until it ends and is destroyed.
+
+import { Bug, UserError } from '../base/errors.ts'
+import { ConsoleRing } from '../backends/console/ring.ts'
+import type { RingPage } from '../backends/ring-page.ts'
+import { removeDomainTree, writeDomainTree } from '../backends/xenstore/domain-tree.ts'
+import { pvhAcpiTables } from '../machine/acpi/pvh-tables.ts'
+import * as S from '../x86/state.ts'
+import { updateWalker } from '../x86/system/control-registers.ts'
+import { setSegment } from '../x86/system/segment-access.ts'
+import {
+  HVM_PARAM_CONSOLE_EVTCHN,
+  HVM_PARAM_CONSOLE_PFN,
+  HVM_PARAM_STORE_EVTCHN,
+  HVM_PARAM_STORE_PFN,
+} from '../xen/abi/hvm-params.ts'
+import type { Domain } from '../xen/domain.ts'
+import { createGuestPort, type HostChannel } from '../xen/host-services.ts'
+import { attributesOfControlBlock, type X86Processor } from '../xen/x86-processor.ts'
+import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memory.ts'
+import { SPECIAL_PAGES } from './build/memory-map.ts'
+import { planPvh, pvhPopulated, type PvhConfig, type PvhLayout, writePvh } from './build/pvh.ts'
+import type { EntrySegment } from './build/pvh-entry-state.ts'
+import type { KernelImage } from './image/kernel.ts'
+import type { GuestConfig, XenHost } from './xen-host.ts'
+
+/** What a guest boots from. */
+export interface GuestImages {
+  readonly kernel: KernelImage
+  readonly ramdisk?: { readonly name: string; readonly bytes: Uint8Array } | undefined
+}
+
+const E820_ENTRY_BYTES = 20
+
+export class GuestDomain {
+  readonly domain: Domain
+  readonly config: GuestConfig
+  readonly console: ConsoleRing
+  readonly layout: PvhLayout
+  /** Told once when the domain has shut down. */
+  onShutdown: ((reason: number) => void) | undefined
+  readonly #host: XenHost
+  readonly #channels: HostChannel[] = []
+  #isDestroyed = false
+
+  /** @throws UserError if the images do not fit or the host has no memory left */
+  constructor(host: XenHost, domain: Domain, config: GuestConfig, images: GuestImages) {
+    this.#host = host
+    this.domain = domain
+    this.config = config
+    this.layout = this.#build(images)
+    const consolePage = this.#ringPage(SPECIAL_PAGES.console)
+    this.console = new ConsoleRing(consolePage.page)
+    const consolePort = this.#connect(consolePage, () => this.console.onEvent())
+    const storePage = this.#ringPage(SPECIAL_PAGES.xenstore)
+    const storePort = this.#connect(storePage, () => store.onEvent())
+    const store = host.xenstored.introduceDomain(domain.domid, storePage.page)
+    const { params } = domain
+    params.set(HVM_PARAM_CONSOLE_PFN, BigInt(SPECIAL_PAGES.console))
+    params.set(HVM_PARAM_CONSOLE_EVTCHN, BigInt(consolePort))
+    params.set(HVM_PARAM_STORE_PFN, BigInt(SPECIAL_PAGES.xenstore))
+    params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
+    this.#writeTree(consolePort, storePort)
+    this.#enter()
+  }
+
+  get uuid(): string {
+    const hex = [...this.domain.uuid].map((b) => b.toString(16).padStart(2, '0')).join('')
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
+  }
+
+  /** The hypervisor has shut the domain down. */
+  hasShutDown(): void {
+    // What the guest printed last may still be in its ring.
+    this.console.onEvent()
+    this.#host.xenstored.domainHasShutDown(this.domain.domid)
+    this.onShutdown?.(this.domain.shutdownReason ?? 0)
+  }
+
+  /** Text that the guest wrote to Xen's own console. */
+  xenConsole(text: Uint8Array): void {
+    this.console.scrollback.append(text)
+  }
+
+  /** Takes the domain from the host, with all it has there. */
+  destroy(): void {
+    if (this.#isDestroyed) return
+    this.#isDestroyed = true
+    const { domid } = this.domain
+    for (const channel of this.#channels) channel.close()
+    this.#host.xenstored.domainIsGone(domid)
+    removeDomainTree(this.#host.xenstore, domid, this.uuid)
+    this.#host.hypervisor.destroyDomain(this.domain)
+    this.#host.removed(this.domain)
+  }
+
+  #build(images: GuestImages): PvhLayout {
+    const { config, domain } = this
+    const acpi = pvhAcpiTables({ vcpus: config.vcpus })
+    const build: PvhConfig = {
+      kernel: images.kernel,
+      memoryBytes: config.memoryMiB * 2 ** 20,
+      commandLine: config.commandLine,
+      ramdisk: images.ramdisk,
+      acpi: { rsdp: acpi.rsdp, tables: acpi.pieces },
+    }
+    const layout = planPvh(build)
+    for (const { start, size } of pvhPopulated(layout)) {
+      const first = start / PAGE_SIZE
+      for (let i = 0; i < size / PAGE_SIZE; i++) {
+        if (!domain.populate(first + i)) throw noMemory(config)
+      }
+    }
+    writePvh(build, layout, physicalMemoryOf(domain))
+    domain.memoryMap = e820Of(layout)
+    return layout
+  }
+
+  #ringPage(gfn: number): { readonly page: RingPage; channel: HostChannel | undefined } {
+    const mfn = this.domain.physMap.ramAt(gfn)
+    if (mfn === undefined) throw new Bug(`special page ${gfn} has no frame`)
+    const { memory, engine } = this.#host
+    const at = mfn * PAGE_SIZE
+    const view = new DataView(memory.memory.buffer, at, PAGE_SIZE)
+    const holder = {
+      channel: undefined as HostChannel | undefined,
+      page: {
+        page: () => view,
+        written: (offset: number, length: number) => engine.written(at + offset, length),
+        notify: () => holder.channel?.notify(),
+      },
+    }
+    return holder
+  }
+
+  #connect(ring: { channel: HostChannel | undefined }, onEvent: () => void): number {
+    const made = createGuestPort(this.#host.hypervisor, this.domain, onEvent)
+    if (typeof made === 'number') throw new Bug(`no event channel for a new domain: ${made}`)
+    ring.channel = made.channel
+    this.#channels.push(made.channel)
+    return made.guestPort
+  }
+
+  #writeTree(consolePort: number, storePort: number): void {
+    const { config, domain } = this
+    writeDomainTree(this.#host.xenstore, {
+      domid: domain.domid,
+      name: config.name,
+      uuid: this.uuid,
+      type: 'pvh',
+      maxMemoryKiB: config.memoryMiB * 1024,
+      targetMemoryKiB: config.memoryMiB * 1024,
+      vcpus: Array.from({ length: config.vcpus }, () => true),
+      startTime: this.#host.clock.wallBase.seconds,
+      store: { port: storePort, frame: SPECIAL_PAGES.xenstore },
+      console: { port: consolePort, frame: SPECIAL_PAGES.console },
+    })
+  }
+
+  /** Brings the first processor to the kernel's entry point. */
+  #enter(): void {
+    const [vcpu] = this.domain.vcpus
+    if (!vcpu) throw new Bug('a guest without processors')
+    const cpu = vcpu.processor as X86Processor
+    const { entry } = this.layout
+    cpu.reset()
+    const put = (segment: number, from: EntrySegment) =>
+      setSegment(
+        cpu,
+        segment,
+        from.selector,
+        BigInt(from.base),
+        from.limit,
+        attributesOfControlBlock(from.attributes),
+      )
+    put(S.CS, entry.cs)
+    put(S.DS, entry.ds)
+    put(S.ES, entry.es)
+    put(S.SS, entry.ss)
+    put(S.TR, entry.tr)
+    cpu.writeRegister(S.RDX, 0n)
+    cpu.writeRegister(S.RBX, BigInt(entry.ebx))
+    cpu.rip = BigInt(entry.eip)
+    cpu.rflags = entry.eflags
+    cpu.set32(S.CR0, entry.cr0)
+    updateWalker(cpu)
+    cpu.flushTlb()
+    vcpu.isInitialised = true
+    vcpu.bringUp()
+  }
+}
+
+function noMemory(config: GuestConfig): UserError {
+  return new UserError(
+    `Domain "${config.name}" cannot be built.`,
+    `The host has no ${config.memoryMiB} MiB of memory left.`,
+    'Give it less memory, or end another domain.',
+  )
+}
+
+function physicalMemoryOf(domain: Domain): GuestPhysicalMemory {
+  const write = (gpa: number, bytes: Uint8Array) => {
+    if (!domain.writePhysical(gpa, bytes)) throw new Bug(`no memory at 0x${gpa.toString(16)}`)
+  }
+  return { write, zero: (gpa, length) => write(gpa, new Uint8Array(length)) }
+}
+
+/** The memory map as XENMEM_memory_map gives it. */
+function e820Of(layout: PvhLayout): Uint8Array {
+  const bytes = new Uint8Array(layout.memoryMap.length * E820_ENTRY_BYTES)
+  const view = new DataView(bytes.buffer)
+  for (const [i, { address, size, type }] of layout.memoryMap.entries()) {
+    const at = i * E820_ENTRY_BYTES
+    view.setBigUint64(at, BigInt(address), true)
+    view.setBigUint64(at + 8, BigInt(size), true)
+    view.setUint32(at + 16, type, true)
+  }
+  return bytes
+}

@@ -1,0 +1,186 @@
+// A host: one memory, one hypervisor, the services of its control domain, and the domains that
+// the toolstack builds on it. What drives it (slices of an event loop) and where images come from
+// is outside. Shown to users of the library through node/ and web/.
+
+import { invariant, UserError } from '../base/errors.ts'
+import { Xenstored } from '../backends/xenstore/xenstored.ts'
+import { XenstoreClient } from '../backends/xenstore/client.ts'
+import { writeHostTree } from '../backends/xenstore/domain-tree.ts'
+import { FrameTable } from '../machine/frame-table.ts'
+import { type Clock, RealClock, VirtualClock, type WallTime } from '../machine/time.ts'
+import { Timers } from '../machine/timers.ts'
+import { CpuidPolicy } from '../x86/cpuid/policy.ts'
+import { MODELS, modelNamed } from '../x86/cpuid/models.ts'
+import { Engine } from '../x86/engine.ts'
+import { IMPLEMENTED_FEATURES } from '../x86/implemented-features.ts'
+import { HostMemory } from '../x86/memory/host-memory.ts'
+import type { Domain } from '../xen/domain.ts'
+import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
+import type { StepResult } from '../xen/scheduler.ts'
+import { ApicMaker } from '../xen/vcpu-apic.ts'
+import { X86Processor } from '../xen/x86-processor.ts'
+import { GuestDomain, type GuestImages } from './guest-domain.ts'
+
+const PAGE = 4096
+/** All that 32-bit addresses reach. Pages that nobody touches cost the machine nothing. */
+const MEMORY_BYTES = 2 ** 32
+/** Kept back for processors that are created later. */
+const PROCESSOR_BYTES = 512 * 1024
+const MAX_PROCESSORS = 128
+/** The time-stamp counter of guests, and in virtual time also the speed of their processors. */
+export const TSC_KHZ = 1_000_000
+
+export interface XenHostOptions {
+  readonly time: 'virtual' | 'real'
+  /** A clock that never goes back, in nanoseconds, for real time. */
+  readonly monotonicNs?: () => number
+  /** What the wall clock shows when the host starts. */
+  readonly wallBase: WallTime
+}
+
+/** What a domain is to be, beside its images. */
+export interface GuestConfig {
+  readonly name: string
+  readonly commandLine: string
+  readonly memoryMiB: number
+  readonly vcpus: number
+  /** Name of a processor model; `max` if not given. */
+  readonly cpu?: string | undefined
+}
+
+export class XenHost {
+  readonly memory: HostMemory
+  readonly engine: Engine
+  readonly frames: FrameTable
+  readonly hypervisor: Hypervisor
+  readonly xenstored: Xenstored
+  readonly xenstore: XenstoreClient
+  readonly clock: Clock
+  readonly #guests = new Map<number, GuestDomain>()
+  readonly #policies = new Map<Domain, CpuidPolicy>()
+  #pendingPolicy: CpuidPolicy | undefined
+
+  constructor(options: XenHostOptions) {
+    this.memory = new HostMemory(MEMORY_BYTES)
+    this.engine = new Engine(this.memory)
+    const reserve = MAX_PROCESSORS * PROCESSOR_BYTES
+    const bytes = Math.floor((this.memory.available - reserve) / PAGE - 1) * PAGE
+    const offset = this.memory.allocateAtEnd(bytes, 'machine frames')
+    this.frames = new FrameTable(this.memory, offset, bytes)
+    this.clock =
+      options.time === 'virtual'
+        ? new VirtualClock(options.wallBase)
+        : new RealClock(requireSource(options), options.wallBase)
+    const apics = new ApicMaker()
+    this.hypervisor = new Hypervisor({
+      frames: this.frames,
+      memory: this.memory,
+      written: (at, size) => this.engine.written(at, size),
+      clock: this.clock,
+      timers: new Timers(),
+      createProcessor: (vcpu, host) =>
+        new X86Processor(this.engine, host, this.#policyOf(vcpu.domain).features),
+      createApic: (vcpu) => apics.create(vcpu),
+      hasGuestConsole: true,
+      onShutdown: (domain) => this.#guests.get(domain.domid)?.hasShutDown(),
+      onConsole: (domain, text) => this.#guests.get(domain.domid)?.xenConsole(text),
+    })
+    this.xenstored = new Xenstored({
+      domainExists: (domid) => this.hypervisor.domain(domid) !== undefined,
+    })
+    this.xenstore = new XenstoreClient(this.xenstored)
+    writeHostTree(this.xenstore)
+  }
+
+  /** Calls `listener` with every hypercall from now on; undefined ends it. */
+  traceHypercalls(listener: ((event: HypercallEvent) => void) | undefined): void {
+    this.hypervisor.onHypercall = listener
+  }
+
+  /**
+   * Builds a PVH domain, ready to run.
+   * @throws UserError if it cannot be built from these images with this memory
+   */
+  createGuest(config: GuestConfig, images: GuestImages): GuestDomain {
+    const policy = policyFor(config)
+    this.#pendingPolicy = policy
+    const domain = this.hypervisor.createDomain({
+      name: config.name,
+      uuid: uuidOf(this.#guests.size + 1),
+      vcpus: config.vcpus,
+      // libxl gives a PVH domain the RAM it asked for, its tables and special pages, and slack.
+      maxPages: config.memoryMiB * 256 + 256,
+      tscKhz: TSC_KHZ,
+      isTscStable: true,
+      cpuid: (vcpu, leaf, subleaf) => cpuidOf(domain, policy, vcpu, leaf, subleaf),
+      isAmd: policy.identity.vendor !== 'GenuineIntel',
+    })
+    this.#pendingPolicy = undefined
+    try {
+      const guest = new GuestDomain(this, domain, config, images)
+      this.#guests.set(domain.domid, guest)
+      return guest
+    } catch (error) {
+      this.hypervisor.destroyDomain(domain)
+      throw error
+    }
+  }
+
+  /** Forgets a domain; GuestDomain.destroy calls this. */
+  removed(domain: Domain): void {
+    this.#guests.delete(domain.domid)
+    this.#policies.delete(domain)
+  }
+
+  /** One round of all processors. */
+  step(): StepResult {
+    return this.hypervisor.step()
+  }
+
+  #policyOf(domain: Domain): CpuidPolicy {
+    const policy = this.#policies.get(domain) ?? this.#pendingPolicy
+    invariant(policy, 'a processor without a CPUID policy')
+    this.#policies.set(domain, policy)
+    return policy
+  }
+}
+
+function requireSource({ monotonicNs }: XenHostOptions): () => number {
+  invariant(monotonicNs, 'real time needs a clock')
+  return monotonicNs
+}
+
+function policyFor(config: GuestConfig): CpuidPolicy {
+  const name = config.cpu ?? 'max'
+  const model = modelNamed(name)
+  if (!model) {
+    throw new UserError(
+      `There is no processor model "${name}".`,
+      `The models are ${Object.keys(MODELS).join(', ')}.`,
+      'Give one of them, or leave it out.',
+    )
+  }
+  return CpuidPolicy.of(model, IMPLEMENTED_FEATURES, {
+    topology: { cores: config.vcpus, threadsPerCore: 1, smtShift: 1 },
+    tscKhz: TSC_KHZ,
+  })
+}
+
+function cpuidOf(
+  domain: Domain,
+  policy: CpuidPolicy,
+  vcpu: number,
+  leaf: number,
+  subleaf: number,
+): ReturnType<CpuidPolicy['leaf']> {
+  const cpu = domain.vcpus[vcpu]?.processor as X86Processor
+  return policy.leaf(leaf, subleaf, cpu.cpuidState(vcpu * 2))
+}
+
+/** A UUID that says which domain of the host it is (version 8: free form). */
+function uuidOf(number: number): Uint8Array {
+  const uuid = new Uint8Array(16)
+  uuid.set([0x78, 0x65, 0x6e, 0x6f, 0, 0, 0x80, 0, 0x80])
+  new DataView(uuid.buffer).setUint32(12, number)
+  return uuid
+}

@@ -1,0 +1,11 @@
+// The CPUID features that the processor implements: what a policy may show to a guest.
+
+const NAMES =
+  'fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 ' +
+  'sse3 pclmulqdq ssse3 cx16 pcid sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline aes xsave ' +
+  'syscall nx fxsr_opt pdpe1gb rdtscp lm lahf_lm abm cr8_legacy prefetchw ' +
+  'fsgsbase smep erms invpcid adx smap clflushopt clwb sha umip rdpid ' +
+  'xsaveopt xsavec xgetbv1 arat'
+
+/** Names as in the feature table of cpuid/. */
+export const IMPLEMENTED_FEATURES: readonly string[] = NAMES.split(' ')
