@@ -58,14 +58,16 @@ export async function runGate(): Promise<TestRun[]> {
 /** Runs one step and prints it. */
 export async function runStep({ name, commands }: Step): Promise<TestRun> {
   const start = performance.now()
-  let output = ''
+  // Layers see the ones below: each would repeat their errors.
+  const lines = new Set<string>()
   let failed = 0
   for (const args of commands) {
     const result = await runNode(args)
     if (result.status === 0) continue
     failed = 1
-    output += result.output
+    for (const line of result.output.trimEnd().split('\n')) lines.add(line)
   }
+  const output = [...lines].join('\n')
   printStep(name, failed === 0 ? 'ok' : 'FAILED', start, output)
   return { passed: 1 - failed, failed, skipped: 0, output }
 }

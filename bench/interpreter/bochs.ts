@@ -24,6 +24,8 @@ log: LOG
 panic: action=fatal
 `
 
+const TIMEOUT_MS = 60_000
+
 /** Milliseconds between the marks of an image, and its checksum. */
 export async function runBochs(image: string): Promise<Measured> {
   const folder = mkdtempSync(join(dirname(image), 'bochs-'))
@@ -40,6 +42,8 @@ export async function runBochs(image: string): Promise<Measured> {
   const output = new MarkedOutput()
   const child = spawn('bochs', ['-q', '-f', file('bochsrc'), '-rc', file('commands')], {
     stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: TIMEOUT_MS,
+    killSignal: 'SIGKILL',
   })
   child.stdout.on('data', (bytes: Buffer) => {
     const now = performance.now()

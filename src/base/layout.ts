@@ -21,7 +21,16 @@ type ValueOf<T extends FieldType> = T extends Scalar
 
 export type Plain<F extends Fields> = { -readonly [K in keyof F]: ValueOf<F[K]> }
 
-const SIZE: Record<Scalar, number> = { u8: 1, i8: 1, u16: 2, i16: 2, u32: 4, i32: 4, u64: 8, i64: 8 }
+const SIZE: Record<Scalar, number> = {
+  u8: 1,
+  i8: 1,
+  u16: 2,
+  i16: 2,
+  u32: 4,
+  i32: 4,
+  u64: 8,
+  i64: 8,
+}
 
 interface Place {
   readonly type: FieldType
@@ -66,7 +75,8 @@ export class Layout<F extends Fields> {
   /** Copies the whole structure out: later changes of the memory do not show. */
   read(view: DataView, base: number): Plain<F> {
     const out: Partial<Record<keyof F, unknown>> = {}
-    for (const [key, { type, offset }] of this.#places) out[key] = getField(view, base + offset, type)
+    for (const [key, { type, offset }] of this.#places)
+      out[key] = getField(view, base + offset, type)
     return out as Plain<F>
   }
 
@@ -116,7 +126,8 @@ function setField(view: DataView, at: number, type: FieldType, value: unknown): 
   if (typeof type === 'string') return setScalar(view, at, type, value as number | bigint)
   if ('bytes' in type) {
     const bytes = value as Uint8Array
-    if (bytes.length > type.bytes) throw new Bug(`${bytes.length} bytes for a field of ${type.bytes}`)
+    if (bytes.length > type.bytes)
+      throw new Bug(`${bytes.length} bytes for a field of ${type.bytes}`)
     new Uint8Array(view.buffer, view.byteOffset + at, type.bytes).set(bytes)
     return
   }

@@ -38,10 +38,11 @@ const QUOTED_LINES = 10
  */
 export async function runInForeground(run: ForegroundRun, context: Context): Promise<number> {
   const log = run.consoleLog === undefined ? undefined : openLog(run.consoleLog)
-  const talk = makeTalk(run.domain.name, context, run.json)
-  const start = performance.now()
   try {
     const host = await context.createHost({ time: run.time })
+    // From here on, so that the talk's times and those of the phases have one origin.
+    const talk = makeTalk(run.domain.name, context, run.json)
+    const start = performance.now()
     const domain = await host.createDomain(run.domain)
     try {
       const session = new Session(run, context, domain, talk, log)

@@ -197,6 +197,17 @@ export class LocalApic {
     return true
   }
 
+  /**
+   * An edge-triggered interrupt that Xen itself injects: kept even while the APIC is disabled by
+   * software, and delivered when it is not any more.
+   */
+  inject(vector: number): void {
+    this.#irr.add(vector)
+    this.#tmr.delete(vector)
+    this.#update()
+    if (this.#pending >= 0) this.#events.interruptPending()
+  }
+
   /** A message from the bus. Only fixed interrupts ask for the software enable bit. */
   deliver(mode: number, vector: number, isLevel: boolean): void {
     if (!this.isEnabled) return

@@ -107,9 +107,7 @@ export class Host implements HostInterface {
 
   #schedule(delayMs = 0): void {
     this.#timer =
-      delayMs > 0
-        ? setTimeout(() => this.#slice(), delayMs)
-        : setImmediate(() => this.#slice())
+      delayMs > 0 ? setTimeout(() => this.#slice(), delayMs) : setImmediate(() => this.#slice())
   }
 
   #slice(): void {
@@ -210,7 +208,10 @@ class RunningDomain implements Domain {
       'code flushes': code.flushes,
     }
     for (const [i, vcpu] of this.#guest.domain.vcpus.entries()) {
-      const cpu = vcpu.processor as unknown as { counters: Record<string, number>; tlb: { fills: number; flushes: number } }
+      const cpu = vcpu.processor as unknown as {
+        counters: Record<string, number>
+        tlb: { fills: number; flushes: number }
+      }
       for (const [name, value] of Object.entries(cpu.counters)) stats[`vcpu${i} ${name}`] = value
       stats[`vcpu${i} tlb fills`] = cpu.tlb.fills
       stats[`vcpu${i} tlb flushes`] = cpu.tlb.flushes

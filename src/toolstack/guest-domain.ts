@@ -17,6 +17,7 @@ import {
 } from '../xen/abi/hvm-params.ts'
 import type { Domain } from '../xen/domain.ts'
 import { createGuestPort, type HostChannel } from '../xen/host-services.ts'
+import { P2mType } from '../xen/phys-map.ts'
 import { attributesOfControlBlock, type X86Processor } from '../xen/x86-processor.ts'
 import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memory.ts'
 import { SPECIAL_PAGES } from './build/memory-map.ts'
@@ -32,6 +33,9 @@ export interface GuestImages {
 }
 
 const E820_ENTRY_BYTES = 20
+/** Where the local APIC's registers lie after reset. */
+const LOCAL_APIC_GFN = 0xfee00
+const NO_FRAME = -1
 
 export class GuestDomain {
   readonly domain: Domain
@@ -112,6 +116,7 @@ export class GuestDomain {
         if (!domain.populate(first + i)) throw noMemory(config)
       }
     }
+    domain.physMap.set(LOCAL_APIC_GFN, NO_FRAME, P2mType.mmio_dm)
     writePvh(build, layout, physicalMemoryOf(domain))
     domain.memoryMap = e820Of(layout)
     return layout

@@ -394,7 +394,7 @@ export class Cpu extends Registers {
     this.set32(S.EXIT, S.EXIT_FAULT)
     if (rec === 0) return
     // An instruction that faults has been executed as far as time is concerned.
-    this.rip = this.#ripOf(rec)
+    if (!fault.isCommitted) this.rip = this.#ripOf(rec)
     this.#refund(rec, true)
   }
 

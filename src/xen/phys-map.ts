@@ -39,7 +39,10 @@ interface Chunk {
   used: number
 }
 
-/** Told that `count` entries from `gfn` on have changed: translations of them are stale. */
+/**
+ * Told that `count` entries from `gfn` on have changed or gone: translations of them are stale.
+ * Entries where nothing was before make no translation stale, and are not told.
+ */
 export type PhysMapListener = (gfn: number, count: number) => void
 
 /** The plain form of a {@link PhysMap}. */
@@ -97,11 +100,13 @@ export class PhysMap {
       this.#chunks.set(index, chunk)
     }
     const i = gfn % CHUNK
-    if (chunk.types[i] === P2mType.invalid) chunk.used++
+    const isNew = chunk.types[i] === P2mType.invalid
+    if (isNew) chunk.used++
     if (type === P2mType.invalid) chunk.used--
     chunk.frames[i] = mfn
     chunk.types[i] = type
     if (chunk.used === 0) this.#chunks.delete(index)
+    if (isNew) return
     for (const listener of this.#listeners) listener(gfn, 1)
   }
 

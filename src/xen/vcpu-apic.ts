@@ -47,7 +47,7 @@ class Adapter implements VcpuApic {
   }
 
   highestPending(): number {
-    return this.#apic.highestPending()
+    return this.#apic.isSoftwareEnabled ? this.#apic.highestPending() : -1
   }
 
   acknowledge(): void {
@@ -55,7 +55,7 @@ class Adapter implements VcpuApic {
   }
 
   raise(vector: number): void {
-    this.#apic.accept(vector)
+    this.#apic.inject(vector)
   }
 
   readMsr(index: number): bigint | undefined {

@@ -11,7 +11,12 @@ const NAMES = 'RAX RCX RDX RBX RSP RBP RSI RDI R8 R9 R10 R11 R12 R13 R14 R15'.sp
 const hex = (value: bigint | number) => `0x${value.toString(16)}`
 
 /** Differences in words, or nothing. `name`: the instruction. */
-export function differences(name: string, test: TestCase, theirs: Outcome, ours: Outcome): string[] {
+export function differences(
+  name: string,
+  test: TestCase,
+  theirs: Outcome,
+  ours: Outcome,
+): string[] {
   const found: string[] = []
   const differ = (what: string, a: bigint | number, b: bigint | number) => {
     if (a !== b) found.push(`${what}: processor ${hex(a)}, ours ${hex(b)}`)
@@ -57,7 +62,8 @@ const FPU_PARTS: readonly (readonly [string, number, number])[] = [
 function compareBytes(what: string, a: Uint8Array, b: Uint8Array, found: string[]): void {
   for (let i = 0; i < a.length; i++) {
     if (a[i] === b[i]) continue
-    const text = (bytes: Uint8Array) => Buffer.from(bytes.subarray(i & ~7, (i & ~7) + 16)).toString('hex')
+    const text = (bytes: Uint8Array) =>
+      Buffer.from(bytes.subarray(i & ~7, (i & ~7) + 16)).toString('hex')
     found.push(`${what} from byte ${i & ~7}: processor ${text(a)}, ours ${text(b)}`)
     return
   }

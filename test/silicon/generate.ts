@@ -1,265 +1,301 @@
-// Test cases from the opcode table: for a row, an encoding with random operands, prefixes and
-// addressing form, and a state that makes its memory operand fall near a border of the pages.
+// Test cases: for a variant, an encoding with random operands, prefixes and addressing form, and a
+// state that makes its memory operands fall near a border of the data pages.
 
-import type { Row } from '../../src/x86/decode/row.ts'
-import { CODE, DATA, FPU_BYTES, MISSING, READ_ONLY, type TestCase, WINDOW_BYTES, WINDOWS } from './case.ts'
+import {
+  dataSelector,
+  Encoding,
+  farSelector,
+  nearBorder,
+  RSP,
+  type Segments,
+} from './encode.ts'
+import {
+  CODE,
+  CODE_AT,
+  CODE_BYTES,
+  DATA,
+  FPU,
+  FS_BASE,
+  GPR,
+  GS_BASE,
+  INSTRUCTION,
+  INSTRUCTION_BYTES,
+  MEMORY,
+  MEMORY_BYTES,
+  MODE,
+  NUMBER,
+  RECORD_BYTES,
+  Records,
+  RFLAGS,
+  SELECTORS,
+  START,
+  WINDOWS,
+} from './layout.ts'
+import { baseOf, isStack32, type Mode, MODES } from './modes.ts'
 import { Random } from './random.ts'
+import { datum, type Halves, integer } from './values.ts'
+import type { Variant } from './variants.ts'
 
-const RSP = 4
+const RCX = 1
+const RBX = 3
+const RBP = 5
+const RSI = 6
+const RDI = 7
+const ES = 0
+const CS = 1
+const SS = 2
+const DS = 3
+const ARITHMETIC = 0x8d5
+const DF = 0x400
 
-/** Values that instructions like to get wrong. */
-const CORNERS = [0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffn, 0x7fffffffn, 0x80000000n]
-  .concat([0xffffffffn, 0x100000000n, 0x7fffffffffffffffn, 0x8000000000000000n, 0xffffffffffffffffn])
+const halves: Halves = { lo: 0, hi: 0 }
 
-const SINGLES = [0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7fa00000]
-  .concat([1, 0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0x3fffffff, 0x4b000001])
-const DOUBLES = [0n, 1n << 63n, 0x3ff0000000000000n, 0xbff0000000000000n, 0x7ff0000000000000n]
-  .concat([0xfff0000000000000n, 0x7ff8000000000000n, 0x7ff4000000000001n, 1n, 0x800fffffffffffffn])
-  .concat([0x0010000000000000n, 0x7fefffffffffffffn, 0x41e0000000000000n, 0x43e0000000000000n])
-
-interface Encoding {
-  readonly bytes: Uint8Array
-  /** Registers that the encoding demands. */
-  readonly fixed: ReadonlyMap<number, bigint>
-  readonly codeOffset: number
-}
-
-/** Makes cases for rows, from one seed. */
+/** Makes cases, from one seed. */
 export class Generator {
-  readonly #random: Random
+  readonly #r: Random
+  readonly #encoding: Encoding
+  readonly #segments: Segments = { selectors: new Uint16Array(6), fsBase: 0, gsBase: 0 }
+  #records = Records.ofCount(0)
+  #index = 0
 
   constructor(seed: number) {
-    this.#random = new Random(seed)
+    this.#r = new Random(seed)
+    this.#encoding = new Encoding(this.#r)
   }
 
-  make(id: number, row: Row): TestCase {
-    const r = this.#random
-    const encoding = this.#encode(row)
-    const gpr = BigUint64Array.from({ length: 16 }, () => this.#value())
-    // String instructions and stacks: pointers into the data, small counts.
-    const isString = row.operands.some(({ kind }) => kind === 'X' || kind === 'Y')
-    if (isString) {
-      gpr[6] = BigInt(this.#target())
-      gpr[7] = BigInt(this.#target())
-      gpr[1] = BigInt(r.below(20))
-      gpr[3] = BigInt(this.#target())
+  /** Writes a case for a variant into `records`. */
+  make(records: Records, index: number, number: number, variant: Variant): void {
+    const r = this.#r
+    const mode = MODES[variant.mode] as Mode
+    this.#records = records
+    this.#index = index
+    records.setWord(index, NUMBER, number)
+    records.setWord(index, MODE, variant.mode)
+    this.#chooseSegments(mode)
+    this.#code(variant, mode)
+    this.#registers(variant, mode)
+    this.#memory()
+    this.#fpu(variant)
+    prepare(variant.row.name, this.#encoding, r, this)
+    const isString = variant.row.operands.some(({ kind }) => kind === 'X' || kind === 'Y')
+    const df = r.oneIn(isString ? 3 : 8) ? DF : 0
+    records.setNumber(index, RFLAGS, 0x202 | (r.next() & ARITHMETIC) | df)
+  }
+
+  #chooseSegments(mode: Mode): void {
+    const r = this.#r
+    const { selectors } = this.#segments
+    for (const segment of [ES, DS, 4, 5]) selectors[segment] = r.pick(mode.data)
+    selectors[CS] = mode.cs
+    selectors[SS] = r.pick(mode.stack)
+    const is64 = mode.codeSize === 64
+    const bases = [0, 0x1000, DATA - 0x800, DATA, 0x4000_0000_0000]
+    this.#segments.fsBase = is64 ? r.pick(bases) : 0
+    this.#segments.gsBase = is64 ? r.pick(bases) : 0
+    const at = (this.#index * RECORD_BYTES + SELECTORS) >>> 1
+    this.#records.u16.set(selectors, at)
+    this.#records.setNumber(this.#index, FS_BASE, this.#segments.fsBase)
+    this.#records.setNumber(this.#index, GS_BASE, this.#segments.gsBase)
+  }
+
+  #code(variant: Variant, mode: Mode): void {
+    const r = this.#r
+    const place = r.below(40)
+    let at = CODE + 64 + r.below(1024)
+    if (place < 4) at = CODE + 4096 - 1 - r.below(12)
+    if (place === 39) at = CODE + CODE_BYTES - 1 - r.below(12)
+    const encoding = this.#encoding
+    encoding.encode(variant, this.#segments, at)
+    this.#records.setNumber(this.#index, CODE_AT, at)
+    this.#records.setWord(this.#index, START, at - mode.codeBase)
+    const { u8 } = this.#records
+    const to = this.#index * RECORD_BYTES + INSTRUCTION
+    for (let i = 0; i < INSTRUCTION_BYTES; i++) u8[to + i] = encoding.bytes[i] ?? 0xcc
+  }
+
+  #registers({ row }: Variant, mode: Mode): void {
+    const r = this.#r
+    const { u32 } = this.#records
+    const at = (this.#index * RECORD_BYTES + GPR) >>> 2
+    const is64 = mode.codeSize === 64
+    for (let n = 0; n < 16; n++) {
+      integer(r, halves)
+      u32[at + n * 2] = is64 || n < 8 ? halves.lo : 0
+      u32[at + n * 2 + 1] = is64 ? halves.hi : 0
     }
-    if (r.below(8) !== 0) gpr[RSP] = BigInt(this.#target())
-    if (r.below(8) !== 0 && row.name === 'LEAVE') gpr[5] = BigInt(this.#target())
-    if (row.name === 'ENTER') gpr[5] = BigInt(this.#target())
-    for (const [register, value] of encoding.fixed) gpr[register] = value
-    const df = isString && r.below(3) === 0 ? 0x400 : 0
-    const memory = new Uint8Array(WINDOWS.length * WINDOW_BYTES)
-    for (let i = 0; i < memory.length; i += 8) this.#fillWord(memory, i)
-    return {
-      id,
-      codeOffset: encoding.codeOffset,
-      code: encoding.bytes,
-      gpr,
-      rflags: 0x202 | (r.next() & 0x8d5) | df,
-      fpu: this.#fpu(row),
-      memory,
+    const { fixedBits, fixedValue, addressSize } = this.#encoding
+    const hasX = row.operands.some(({ kind }) => kind === 'X')
+    const hasY = row.operands.some(({ kind }) => kind === 'Y')
+    if (hasX || hasY) {
+      const source = this.#encoding.offsetOf(nearBorder(r), DS, true)
+      this.setRegister(RSI, addressSize, source)
+      this.setRegister(RBX, addressSize, this.#encoding.offsetOf(nearBorder(r), DS, true))
+      // MASKMOV's memory is at DS:rDI, that of the string instructions at ES:rDI.
+      const to = hasY ? this.#encoding.offsetOf(nearBorder(r), ES, false) : source
+      this.setRegister(RDI, addressSize, to)
+      this.setRegister(RCX, addressSize, r.below(20))
+    }
+    if (!r.oneIn(8)) this.#stackRegister(RSP, is64)
+    if (row.name === 'LEAVE' || row.name === 'ENTER') if (!r.oneIn(8)) this.#stackRegister(RBP, is64)
+    for (let n = 0; n < 16; n++) {
+      const bits = fixedBits[n] as number
+      if (bits !== 0) this.setRegister(n, bits, fixedValue[n] as number)
     }
   }
 
-  #fillWord(bytes: Uint8Array, at: number): void {
-    const view = new DataView(bytes.buffer, bytes.byteOffset)
-    view.setBigUint64(at, this.#dataWord(), true)
+  #stackRegister(register: number, is64: boolean): void {
+    const selector = this.#segments.selectors[SS] as number
+    const offset = nearBorder(this.#r) - (is64 ? 0 : baseOf(selector))
+    this.setRegister(register, is64 ? 64 : isStack32(selector) ? 32 : 16, offset)
   }
 
-  #dataWord(): bigint {
-    const r = this.#random
-    switch (r.below(5)) {
-      case 0:
-        return r.pick(DOUBLES)
-      case 1:
-        return BigInt(r.pick(SINGLES)) | (BigInt(r.pick(SINGLES)) << 32n)
-      case 2:
-        return this.#value()
-      default:
-        return r.bits64()
+  /** Sets the low bits of a register; those above stay. */
+  setRegister(register: number, bits: number, value: number): void {
+    const { u16, u32 } = this.#records
+    const at = (this.#index * RECORD_BYTES + GPR + register * 8) >>> 2
+    if (bits === 16) u16[at * 2] = value
+    else u32[at] = value >>> 0
+    if (bits === 64) u32[at + 1] = Math.floor(value / 4294967296) >>> 0
+  }
+
+  /** Linear address of the top of the stack, or NaN where it is no small number. */
+  get stackTop(): number {
+    const selector = this.#segments.selectors[SS] as number
+    const mode = MODES[this.#records.word(this.#index, MODE)] as Mode
+    const lo = this.#records.word(this.#index, GPR + RSP * 8)
+    const hi = this.#records.word(this.#index, GPR + RSP * 8 + 4)
+    if (mode.codeSize === 64) return hi === 0 ? lo : Number.NaN
+    return baseOf(selector) + (isStack32(selector) ? lo : lo & 0xffff)
+  }
+
+  /** Writes bytes of memory where a window has them. */
+  poke(linear: number, bytes: number, value: number): void {
+    const { u8 } = this.#records
+    for (let i = 0; i < bytes; i++) {
+      let to = this.#index * RECORD_BYTES + MEMORY
+      for (const window of WINDOWS) {
+        const offset = linear + i - window.at
+        if (offset >= 0 && offset < window.bytes) {
+          u8[to + offset] = i < 4 ? value >>> (8 * i) : Math.floor(value / 2 ** (8 * i))
+        }
+        to += window.bytes
+      }
     }
   }
 
-  /** A general register's value: random, a corner, or small. */
-  #value(): bigint {
-    const r = this.#random
-    switch (r.below(4)) {
-      case 0:
-        return r.pick(CORNERS)
-      case 1:
-        return BigInt.asUintN(64, BigInt.asIntN(16, r.bits64()))
-      case 2:
-        return BigInt(r.below(70))
-      default:
-        return r.bits64()
+  /** RIP of a place behind the instruction, where an INT3 stands. */
+  placeToGo(): number {
+    return this.#records.word(this.#index, START) + 32 + this.#r.below(64)
+  }
+
+  #memory(): void {
+    const { u32 } = this.#records
+    const at = (this.#index * RECORD_BYTES + MEMORY) >>> 2
+    for (let i = 0; i < MEMORY_BYTES / 4; i += 2) {
+      datum(this.#r, halves)
+      u32[at + i] = halves.lo
+      u32[at + i + 1] = halves.hi
     }
   }
 
-  /** An address near a border of the data pages. */
-  #target(): number {
-    const r = this.#random
-    const border = r.pick([DATA + 4096, DATA + 4096, READ_ONLY, MISSING])
-    return border - 64 + r.below(border === MISSING ? 72 : 100)
-  }
-
-  #fpu(row: Row): Uint8Array {
-    const r = this.#random
-    const image = new Uint8Array(FPU_BYTES)
-    const view = new DataView(image.buffer)
+  #fpu({ row }: Variant): void {
+    const r = this.#r
+    const { view, u8, u32 } = this.#records
+    const at = this.#index * RECORD_BYTES + FPU
+    u8.fill(0, at, at + 512)
     const isX87 = row.attributes.has('x87')
     const isMmx = row.attributes.has('mmx')
-    view.setUint16(0, isX87 ? 0x40 | (r.next() & 0xf00) | (r.below(4) ? 0x3f : r.next() & 0x3f) : 0x37f, true)
+    const isSse = row.attributes.has('sse')
+    const control = 0x40 | (r.next() & 0xf00) | (r.oneIn(4) ? r.next() & 0x3f : 0x3f)
+    view.setUint16(at, isX87 ? control : 0x37f, true)
     // Exceptions that are pending and unmasked would be raised by the next x87 instruction.
-    view.setUint16(2, isX87 || isMmx ? r.next() & 0x7f00 & ~0x8000 : 0, true)
-    image[4] = isX87 ? (r.below(2) ? 0xff : r.next() & 0xff) : isMmx ? 0xff : 0
-    view.setUint32(24, this.#mxcsr(), true)
+    if (isX87 || isMmx) view.setUint16(at + 2, r.next() & 0x7f00, true)
+    u8[at + 4] = isX87 ? (r.oneIn(2) ? 0xff : r.next() & 0xff) : isMmx ? 0xff : 0
+    view.setUint32(at + 24, isSse || isX87 ? this.#mxcsr() : 0x1f80, true)
     for (let i = 0; i < 8; i++) {
-      view.setBigUint64(32 + i * 16, this.#dataWord(), true)
-      view.setUint16(40 + i * 16, isX87 ? this.#x87Exponent(view, 32 + i * 16) : 0xffff, true)
+      datum(r, halves)
+      u32[(at + 32 + i * 16) >>> 2] = halves.lo
+      u32[(at + 36 + i * 16) >>> 2] = halves.hi
+      view.setUint16(at + 40 + i * 16, isX87 ? this.#x87Exponent(at + 39 + i * 16) : 0xffff, true)
     }
-    for (let i = 0; i < 32; i++) view.setBigUint64(160 + i * 8, this.#dataWord(), true)
-    return image
+    const words = isSse || isMmx || isX87 ? 64 : 2
+    for (let i = 0; i < words; i += 2) {
+      datum(r, halves)
+      u32[((at + 160) >>> 2) + i] = halves.lo
+      u32[((at + 160) >>> 2) + i + 1] = halves.hi
+    }
   }
 
   #mxcsr(): number {
-    const r = this.#random
-    if (r.below(2)) return 0x1f80 | (r.below(2) ? 0x20 : 0)
-    const masks = r.below(4) ? 0x1f80 : r.next() & 0x1f80
+    const r = this.#r
+    if (r.oneIn(2)) return 0x1f80 | (r.oneIn(2) ? 0x20 : 0)
+    const masks = r.oneIn(4) ? r.next() & 0x1f80 : 0x1f80
     // Flags whose exceptions are unmasked stay clear.
     const flags = r.next() & 0x3f & (masks >> 7)
-    return masks | flags | (r.next() & 0x6000) | (r.below(4) ? 0 : r.next() & 0x8040)
+    return masks | flags | (r.next() & 0x6000) | (r.oneIn(4) ? r.next() & 0x8040 : 0)
   }
 
-  #x87Exponent(view: DataView, at: number): number {
-    const r = this.#random
+  /** Sign and exponent for a significand whose top byte lies at `top`. */
+  #x87Exponent(top: number): number {
+    const r = this.#r
+    const { u8 } = this.#records
     const sign = r.below(2) << 15
     const kind = r.below(8)
     if (kind === 0) return sign
     if (kind === 1) return sign | 0x7fff
-    if (kind > 2) view.setUint8(at + 7, view.getUint8(at + 7) | 0x80)
+    if (kind > 2) u8[top] = (u8[top] as number) | 0x80
     return sign | (kind < 6 ? 0x3fff - 70 + r.below(140) : 1 + r.below(0x7ffe))
   }
+}
 
-  #encode(row: Row): Encoding {
-    const r = this.#random
-    const bytes: number[] = []
-    const fixed = new Map<number, bigint>()
-    const has = (kinds: string) => row.operands.some(({ kind }) => kinds.includes(kind))
-    const canRepeat = row.attributes.has('rep') || row.attributes.has('repz')
-    if (row.prefix === '66') bytes.push(0x66)
-    else if (row.prefix === 'F3') bytes.push(0xf3)
-    else if (row.prefix === 'F2') bytes.push(0xf2)
-    else if (row.prefix === 'any') {
-      // AMD's processors take the operand size of near branches from it, Intel's ignore it.
-      if (r.below(4) === 0 && !row.attributes.has('f64')) bytes.push(0x66)
-      if (canRepeat && r.below(2)) bytes.push(r.pick([0xf2, 0xf3]))
-    } 
-    if (row.prefix !== 'any' && row.prefix !== '66' && row.prefix !== 'NP' && has('G') && r.below(6) === 0) {
-      bytes.unshift(0x66)
-    }
-    const isMemory = row.hasModrm && row.mod !== 'register' && (row.mod === 'memory' || r.below(2) === 0)
-    const addressShort = (isMemory || has('XYO')) && r.below(12) === 0
-    if (addressShort) bytes.unshift(0x67)
-    if (row.attributes.has('lock') && isMemory && r.below(4) === 0) bytes.unshift(0xf0)
-    if (r.below(16) === 0 && row.prefix === 'any') bytes.unshift(r.pick([0x2e, 0x36, 0x3e, 0x26]))
-    const rex = r.below(3) ? 0x40 | r.below(16) : 0
-    if (rex) bytes.push(rex)
-    if (row.map > 0) bytes.push(0x0f)
-    if (row.map === 2) bytes.push(0x38)
-    if (row.map === 3) bytes.push(0x3a)
-    bytes.push(row.opcode + (row.plusR ? r.below(8) : 0))
-    let rip = -1
-    if (row.hasModrm) {
-      const reg = row.reg >= 0 ? row.reg : r.below(8)
-      if (!isMemory) bytes.push(0xc0 | (reg << 3) | (row.rm >= 0 ? row.rm : r.below(8)))
-      else {
-        rip = this.#memoryOperand(bytes, reg, rex, fixed, addressShort)
-      }
-    }
-    this.#immediates(bytes, row, rex, addressShort)
-    const codeOffset = r.below(10) ? 64 + r.below(1024) : 4096 - 1 - r.below(8)
-    if (rip >= 0) {
-      const displacement = this.#target() - (CODE + codeOffset + bytes.length)
-      for (let i = 0; i < 4; i++) bytes[rip + i] = (displacement >> (8 * i)) & 255
-    }
-    const code = new Uint8Array(16).fill(0xcc)
-    code.set(bytes.slice(0, 16))
-    return { bytes: code, fixed, codeOffset }
-  }
-
-  /** ModRM, SIB and displacement; gives the place of an RIP-relative displacement or -1. */
-  #memoryOperand(
-    bytes: number[],
-    reg: number,
-    rex: number,
-    fixed: Map<number, bigint>,
-    isShort: boolean,
-  ): number {
-    const r = this.#random
-    const target = this.#target()
-    const put32 = (value: number) => {
-      for (let i = 0; i < 4; i++) bytes.push((value >> (8 * i)) & 255)
-    }
-    const wrap = (value: number) => (isShort && value < 0 ? BigInt(value >>> 0) : BigInt.asUintN(64, BigInt(value)))
-    const form = r.below(8)
-    if (form === 0 && !isShort) {
-      bytes.push((reg << 3) | 5)
-      put32(0)
-      return bytes.length - 4
-    }
-    const mod = r.below(3)
-    const displacement = mod === 0 ? 0 : mod === 1 ? r.below(256) - 128 : r.below(0x20000) - 0x10000
-    const putDisplacement = () => {
-      if (mod === 1) bytes.push(displacement & 255)
-      if (mod === 2) put32(displacement)
-    }
-    if (form < 4) {
-      const base = r.pick(mod === 0 ? [0, 1, 2, 3, 6, 7] : [0, 1, 2, 3, 5, 6, 7])
-      bytes.push((mod << 6) | (reg << 3) | base)
-      putDisplacement()
-      fixed.set(base | (rex & 1 ? 8 : 0), wrap(target - displacement))
-      return -1
-    }
-    const base = r.pick(mod === 0 ? [0, 1, 2, 3, 4, 6, 7] : [0, 1, 2, 3, 4, 5, 6, 7])
-    const index = r.below(8)
-    const scale = r.below(4)
-    const indexRegister = index | (rex & 2 ? 8 : 0)
-    const baseRegister = base | (rex & 1 ? 8 : 0)
-    bytes.push((mod << 6) | (reg << 3) | 4, (scale << 6) | (index << 3) | base)
-    putDisplacement()
-    if (indexRegister === RSP) fixed.set(baseRegister, wrap(target - displacement))
-    else if (indexRegister === baseRegister) {
-      // Twice the same register: only some targets can be met.
-      fixed.set(baseRegister, wrap(Math.floor((target - displacement) / (1 + (1 << scale)))))
-    } else {
-      const value = r.below(0x1000) - 0x800
-      fixed.set(indexRegister, wrap(value))
-      fixed.set(baseRegister, wrap(target - displacement - value * (1 << scale)))
-    }
-    return -1
-  }
-
-  /** Random immediates of the right sizes. */
-  #immediates(bytes: number[], row: Row, rex: number, isShort: boolean): void {
-    const r = this.#random
-    const put = (size: number, value: bigint) => {
-      for (let i = 0; i < size; i++) bytes.push(Number((value >> BigInt(8 * i)) & 255n))
-    }
-    const has66 = bytes.includes(0x66) && row.prefix !== '66'
-    const wide = rex & 8 ? 8 : has66 ? 2 : 4
-    for (const { kind, size } of row.operands) {
-      if (kind === 'O') put(isShort ? 4 : 8, BigInt(this.#target()))
-      if (kind !== 'I' && kind !== 'J') continue
-      const value = row.name === 'ENTER' && size === 'w' ? BigInt(r.below(64)) : this.#value()
-      // A branch back to itself would never end.
-      if (kind === 'J' && size === 'b') put(1, BigInt(r.below(2) ? r.below(128) : -20 - r.below(100)))
-      else if (size === 'b') put(1, value)
-      else if (size === 'w') put(2, value)
-      else if (size === 'd') put(4, value)
-      else if (size === 'v') put(wide, value)
-      else if (kind === 'J') put(4, BigInt(r.below(512)))
-      else put(Math.min(wide, 4), value)
+/** Puts values that make sense where some instructions look for selectors, flags and addresses. */
+function prepare(name: string, encoding: Encoding, r: Random, out: Generator): void {
+  const step = encoding.size / 8
+  const top = out.stackTop
+  switch (name) {
+    case 'POPF':
+      // TF, NT, AC and ID would stay with the runner.
+      out.poke(top, 8, r.next() & (ARITHMETIC | DF | 0x1b3200))
+      return
+    case 'RETF':
+      if (r.oneIn(6)) return
+      out.poke(top, step, out.placeToGo())
+      out.poke(top + step, step, farSelector(r))
+      return
+    case 'IRET':
+      out.poke(top, step, out.placeToGo())
+      out.poke(top + step, step, farSelector(r))
+      out.poke(top + 2 * step, step, 0x202 | (r.next() & (ARITHMETIC | DF)))
+      out.poke(top + 3 * step, step, nearBorder(r))
+      out.poke(top + 4 * step, step, r.oneIn(3) ? dataSelector(r) : 0x2b)
+      return
+    case 'CALL':
+    case 'JMP':
+      if (encoding.target < 0 || r.oneIn(6)) return
+      out.poke(encoding.target, step, out.placeToGo())
+      out.poke(encoding.target + Math.min(step, 4), 2, farSelector(r))
+      return
+    case 'LDS':
+    case 'LES':
+    case 'LSS':
+    case 'LFS':
+    case 'LGS':
+      out.poke(encoding.target + Math.min(step, 4), 2, dataSelector(r))
+      return
+    case 'POP':
+      out.poke(top, 2, dataSelector(r))
+      return
+    case 'MOV':
+    case 'LAR':
+    case 'LSL':
+    case 'VERR':
+    case 'VERW':
+    case 'ARPL': {
+      const selector = r.oneIn(3) ? farSelector(r) : dataSelector(r)
+      if (name === 'MOV' && r.oneIn(2)) return
+      if (encoding.target >= 0) out.poke(encoding.target, 2, selector)
+      else if (encoding.rm >= 0) out.setRegister(encoding.rm, 16, selector)
+      return
     }
   }
 }

@@ -2,11 +2,30 @@
 // an IDT whose handlers halt, so that an exception shows as the handler that was reached.
 
 import { BareMachine } from '../../src/x86/testing/bare-machine.ts'
-import { CR0_PG, CR4_FSGSBASE, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from '../../src/x86/mmu/walker.ts'
+import {
+  CR0_PG,
+  CR4_FSGSBASE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_OSXSAVE,
+  CR4_PAE,
+  EFER_LMA,
+  EFER_LME,
+  EFER_NXE,
+  EFER_SCE,
+} from '../../src/x86/mmu/walker.ts'
 import * as S from '../../src/x86/state.ts'
 import { updateWalker } from '../../src/x86/system/control-registers.ts'
 import { setSegment } from '../../src/x86/system/segment-access.ts'
-import { CODE, DATA, FPU_BYTES, type Outcome, type TestCase, WINDOW_BYTES, WINDOWS } from './case.ts'
+import {
+  CODE,
+  DATA,
+  FPU_BYTES,
+  type Outcome,
+  type TestCase,
+  WINDOW_BYTES,
+  WINDOWS,
+} from './case.ts'
 
 // Physical addresses, all within the first MiB, which is mapped for the supervisor.
 /** Where the supervisor sees the first MiB: where no case's address leads by chance. */
@@ -63,7 +82,8 @@ export class OurProcessor {
   }
 
   #writeTables(): void {
-    const entry = (table: number, index: number, value: bigint) => this.#u64(table + index * 8, value)
+    const entry = (table: number, index: number, value: bigint) =>
+      this.#u64(table + index * 8, value)
     entry(PML4, 0, BigInt(PDPT) | P | RW | US)
     entry(PDPT, 0, BigInt(PD) | P | RW | US)
     entry(PML4, 511, BigInt(PDPT_HIGH) | P | RW)
@@ -89,7 +109,8 @@ export class OurProcessor {
     for (let vector = 0; vector < 256; vector++) {
       const target = HIGH + BigInt(HANDLERS + vector * 8)
       const dpl = vector === 3 || vector === 4 ? 3n : 0n
-      const gate = (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
+      const gate =
+        (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
       this.#u64(IDT + vector * 16, gate | ((target & 0xffff0000n) << 32n))
       this.#u64(IDT + vector * 16 + 8, target >> 32n)
     }
@@ -108,7 +129,8 @@ export class OurProcessor {
     for (const [n, value] of test.gpr.entries()) cpu.writeRegister(n, value)
     setSegment(cpu, S.CS, USER_CODE, 0n, 0xffffffff, 0x00a0fb00)
     setSegment(cpu, S.SS, USER_DATA, 0n, 0xffffffff, 0x00c0f300)
-    for (const segment of [S.DS, S.ES, S.FS, S.GS]) setSegment(cpu, segment, 0, 0n, 0xffffffff, 0x00c0f300)
+    for (const segment of [S.DS, S.ES, S.FS, S.GS])
+      setSegment(cpu, segment, 0, 0n, 0xffffffff, 0x00c0f300)
     cpu.set32(S.CPL, 3)
     cpu.rflags = test.rflags
     cpu.rip = BigInt(CODE + test.codeOffset)
@@ -130,7 +152,15 @@ export class OurProcessor {
     const gpr = BigUint64Array.from({ length: 16 }, (_, n) => cpu.readRegister(n))
     const rest = { fpu: this.#storeFpu(), memory: memoryAfter }
     if (cpu.cpl !== 0) {
-      return { vector: 3, errorCode: 0, cr2: 0n, rip: cpu.rip + 1n, gpr, rflags: cpu.rflags, ...rest }
+      return {
+        vector: 3,
+        errorCode: 0,
+        cr2: 0n,
+        rip: cpu.rip + 1n,
+        gpr,
+        rflags: cpu.rflags,
+        ...rest,
+      }
     }
     const rip = Number(cpu.rip - HIGH)
     const vector = (rip - HANDLERS) >> 3

@@ -2,23 +2,26 @@
 // the same tests everywhere.
 
 export class Random {
-  readonly #state = new Uint32Array(4)
+  #a: number
+  #b = 0x9e3779b9 | 0
+  #c = 0x243f6a88 | 0
+  #d = 0xb7e15162 | 0
 
   constructor(seed: number) {
-    this.#state.set([seed, 0x9e3779b9, 0x243f6a88, 0xb7e15162])
+    this.#a = seed | 0
     for (let i = 0; i < 16; i++) this.next()
   }
 
   /** 32 random bits, unsigned. */
   next(): number {
-    const s = this.#state
-    const old = s[3] as number
-    const first = s[0] as number
-    let t = old ^ (old << 11)
+    let t = this.#d
+    this.#d = this.#c
+    this.#c = this.#b
+    this.#b = this.#a
+    t ^= t << 11
     t ^= t >>> 8
-    s.copyWithin(1, 0, 3)
-    s[0] = t ^ first ^ (first >>> 19)
-    return s[0] as number
+    this.#a = t ^ this.#b ^ (this.#b >>> 19)
+    return this.#a >>> 0
   }
 
   /** A number from 0 to `bound` - 1. */
@@ -26,8 +29,9 @@ export class Random {
     return this.next() % bound
   }
 
-  bits64(): bigint {
-    return (BigInt(this.next()) << 32n) | BigInt(this.next())
+  /** True once in `n` times. */
+  oneIn(n: number): boolean {
+    return this.next() % n === 0
   }
 
   pick<T>(values: readonly T[]): T {

@@ -54,9 +54,14 @@ function compareWith(runner: string, count: number, seed: number, only?: string)
     const cases = Array.from({ length: size }, (_, i) =>
       generator.make(first + i, rows[(first + i) % rows.length] as (typeof rows)[0]),
     )
-    const result = spawnSync(runner, { input: encodeCases(cases), maxBuffer: 1 << 30, timeout: 30000 })
+    const result = spawnSync(runner, {
+      input: encodeCases(cases),
+      maxBuffer: 1 << 30,
+      timeout: 30000,
+    })
     const outcomes = decodeOutcomes(result.stdout)
-    if (outcomes.length !== size) throw new Error(`the runner ended: ${result.signal ?? result.status}`)
+    if (outcomes.length !== size)
+      throw new Error(`the runner ended: ${result.signal ?? result.status}`)
     for (const [i, test] of cases.entries()) {
       const row = rows[(first + i) % rows.length] as (typeof rows)[0]
       const found = compareOne(processor, row.name, test, outcomes[i] as (typeof outcomes)[0])
@@ -93,8 +98,10 @@ function compareOne(
 function describe(test: TestCase, found: readonly string[]): string {
   const code = Buffer.from(test.code).toString('hex')
   const registers = [...test.gpr].map((value) => value.toString(16)).join(' ')
-  return `case ${test.id}: ${code} at +${test.codeOffset}, flags ${test.rflags.toString(16)}, ` +
+  return (
+    `case ${test.id}: ${code} at +${test.codeOffset}, flags ${test.rflags.toString(16)}, ` +
     `registers ${registers}\n    ${found.join('\n    ')}`
+  )
 }
 
 if (import.meta.main) {
@@ -106,8 +113,13 @@ if (import.meta.main) {
     },
   })
   const started = performance.now()
-  const { cases, failures } = compareWithSilicon(Number(values.cases), Number(values.seed), values.only)
-  for (const [name, { count, example }] of failures) console.log(`${name}: ${count} differ\n  ${example}`)
+  const { cases, failures } = compareWithSilicon(
+    Number(values.cases),
+    Number(values.seed),
+    values.only,
+  )
+  for (const [name, { count, example }] of failures)
+    console.log(`${name}: ${count} differ\n  ${example}`)
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   console.log(`${cases} cases in ${seconds} s, seed ${values.seed}: ${failures.size} rows differ`)
   process.exitCode = failures.size === 0 ? 0 : 1

@@ -6,7 +6,7 @@ bits 64
 extern kernel
 
 section .start
-        mov     esp, 0x100000
+        mov     esp, 0x80000
         mov     al, 1
         out     0xe9, al
         call    kernel

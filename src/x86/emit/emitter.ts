@@ -383,9 +383,7 @@ export abstract class Emitter {
       const wide = value.type === 'i32' ? f.extendU(value) : value
       this.stateStore('i64.store', S.ARGUMENTS + 8 * i, wide)
     }
-    this.leaveIf(
-      this.callRuntime('host', this.cpu, this.rec, f.i32(this.#hostNumber(run))),
-    )
+    this.leaveIf(this.callRuntime('host', this.cpu, this.rec, f.i32(this.#hostNumber(run))))
   }
 
   /** i64: what the last host() left with cpu.setResult. */

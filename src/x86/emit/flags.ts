@@ -45,8 +45,7 @@ export class Flags {
     const { f } = this.#e
     if (bits === 32) return f.and(carries, f.i32(CARRIES))
     const af = f.and(bits === 64 ? f.wrap(carries) : carries, f.i32(8))
-    const top =
-      bits === 64 ? f.wrap(f.shrU(carries, f.i64(32))) : f.shl(carries, f.i32(32 - bits))
+    const top = bits === 64 ? f.wrap(f.shrU(carries, f.i64(32))) : f.shl(carries, f.i32(32 - bits))
     return f.or(f.and(top, f.i32(CF_AND_CARRY)), af)
   }
 
@@ -97,10 +96,7 @@ export class Flags {
     // OF is the difference of bits 31 and 30: with CF replaced, bit 30 has to follow.
     const differ = f.and(f.xor(fresh, f.shl(fresh, f.i32(1))), f.i32(0x80000000 | 0))
     const carryIn = f.shrU(f.xor(old, differ), f.i32(1))
-    this.#store(
-      this.#e.signExtend(r, bits),
-      f.or(f.or(old, carryIn), f.and(fresh, f.i32(8))),
-    )
+    this.#store(this.#e.signExtend(r, bits), f.or(f.or(old, carryIn), f.and(fresh, f.i32(8))))
   }
 
   /** SF, ZF, PF by the result; CF and OF as given (0 or 1); AF cleared. (Shifts, multiplications.) */

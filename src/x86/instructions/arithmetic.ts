@@ -43,10 +43,24 @@ function combine(
 }
 
 define('ADD', classicRows(0), (e, dst, src) =>
-  combine(e, dst, src, (a, b) => e.f.add(a, b), (n, a, b, r) => e.flags.add(n, a, b, r)))
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.add(a, b),
+    (n, a, b, r) => e.flags.add(n, a, b, r),
+  ),
+)
 
 define('OR', classicRows(1), (e, dst, src) =>
-  combine(e, dst, src, (a, b) => e.f.or(a, b), (n, _a, _b, r) => e.flags.logic(n, r)))
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.or(a, b),
+    (n, _a, _b, r) => e.flags.logic(n, r),
+  ),
+)
 
 /** CF as a value of the operand's width. */
 function carryIn(e: Emitter, bits: number): Value {
@@ -55,26 +69,55 @@ function carryIn(e: Emitter, bits: number): Value {
 
 define('ADC', classicRows(2), (e, dst, src) => {
   const carry = carryIn(e, dst.bits)
-  combine(e, dst, src, (a, b) => e.f.add(e.f.add(a, b), carry), (n, a, b, r) =>
-    e.flags.add(n, a, b, r),
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.add(e.f.add(a, b), carry),
+    (n, a, b, r) => e.flags.add(n, a, b, r),
   )
 })
 
 define('SBB', classicRows(3), (e, dst, src) => {
   const carry = carryIn(e, dst.bits)
-  combine(e, dst, src, (a, b) => e.f.sub(e.f.sub(a, b), carry), (n, a, b, r) =>
-    e.flags.sub(n, a, b, r),
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.sub(e.f.sub(a, b), carry),
+    (n, a, b, r) => e.flags.sub(n, a, b, r),
   )
 })
 
 define('AND', classicRows(4), (e, dst, src) =>
-  combine(e, dst, src, (a, b) => e.f.and(a, b), (n, _a, _b, r) => e.flags.logic(n, r)))
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.and(a, b),
+    (n, _a, _b, r) => e.flags.logic(n, r),
+  ),
+)
 
 define('SUB', classicRows(5), (e, dst, src) =>
-  combine(e, dst, src, (a, b) => e.f.sub(a, b), (n, a, b, r) => e.flags.sub(n, a, b, r)))
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.sub(a, b),
+    (n, a, b, r) => e.flags.sub(n, a, b, r),
+  ),
+)
 
 define('XOR', classicRows(6), (e, dst, src) =>
-  combine(e, dst, src, (a, b) => e.f.xor(a, b), (n, _a, _b, r) => e.flags.logic(n, r)))
+  combine(
+    e,
+    dst,
+    src,
+    (a, b) => e.f.xor(a, b),
+    (n, _a, _b, r) => e.flags.logic(n, r),
+  ),
+)
 
 define('CMP', classicRows(7, ''), (e, dst, src) => {
   const b = e.read(src, dst.bits)
@@ -84,34 +127,30 @@ define('CMP', classicRows(7, ''), (e, dst, src) => {
 
 define(
   'TEST',
-  ['84 /r Eb,Gb', '85 /r Ev,Gv', 'A8 AL,Ib', 'A9 rAX,Iz']
-    .concat(['F6 /0 Eb,Ib', 'F7 /0 Ev,Iz', 'F6 /1 Eb,Ib', 'F7 /1 Ev,Iz']),
+  ['84 /r Eb,Gb', '85 /r Ev,Gv', 'A8 AL,Ib', 'A9 rAX,Iz'].concat([
+    'F6 /0 Eb,Ib',
+    'F7 /0 Ev,Iz',
+    'F6 /1 Eb,Ib',
+    'F7 /1 Ev,Iz',
+  ]),
   (e, a, b) => e.flags.logic(a.bits, e.f.and(e.read(a), e.read(b, a.bits))),
 )
 
-define(
-  'INC',
-  ['FE /0 Eb lock', 'FF /0 Ev lock', '40+r Zv i64'],
-  (e, dst) => {
-    e.modify(dst, (a) => {
-      const r = e.f.add(a, e.constant(dst.bits, 1))
-      e.flags.increment(dst.bits, a, r)
-      return r
-    })
-  },
-)
+define('INC', ['FE /0 Eb lock', 'FF /0 Ev lock', '40+r Zv i64'], (e, dst) => {
+  e.modify(dst, (a) => {
+    const r = e.f.add(a, e.constant(dst.bits, 1))
+    e.flags.increment(dst.bits, a, r)
+    return r
+  })
+})
 
-define(
-  'DEC',
-  ['FE /1 Eb lock', 'FF /1 Ev lock', '48+r Zv i64'],
-  (e, dst) => {
-    e.modify(dst, (a) => {
-      const r = e.f.sub(a, e.constant(dst.bits, 1))
-      e.flags.decrement(dst.bits, a, r)
-      return r
-    })
-  },
-)
+define('DEC', ['FE /1 Eb lock', 'FF /1 Ev lock', '48+r Zv i64'], (e, dst) => {
+  e.modify(dst, (a) => {
+    const r = e.f.sub(a, e.constant(dst.bits, 1))
+    e.flags.decrement(dst.bits, a, r)
+    return r
+  })
+})
 
 define('NEG', ['F6 /3 Eb lock', 'F7 /3 Ev lock'], (e, dst) => {
   e.modify(dst, (a) => {
@@ -168,7 +207,11 @@ define('CMPXCHG', ['0F B0 /r Eb,Gb lock', '0F B1 /r Ev,Gv lock'], (e, dst, src) 
     // Only one of the two registers is written: the other keeps even its upper half.
     const a = e.read(dst)
     e.flags.sub(bits, expected, a, f.sub(expected, a))
-    f.if(f.eq(a, expected), () => e.write(dst, replacement), () => e.write(accumulator, a))
+    f.if(
+      f.eq(a, expected),
+      () => e.write(dst, replacement),
+      () => e.write(accumulator, a),
+    )
     return
   }
   const old = e.modify(dst, (a) => {

@@ -96,28 +96,25 @@ for (const [i, name] of ['BT', 'BTS', 'BTR', 'BTC'].entries()) {
   const lock = i === 0 ? '' : ' lock'
   const opcode = (0xa3 + i * 8).toString(16).toUpperCase()
   define(name, [`0F ${opcode} /r Ev,Gv${lock}`, `0F BA /${4 + i} Ev,Ib${lock}`], (e, dst, index) =>
-    bitTest(e, dst, index, CHANGES[i] as 'or'))
+    bitTest(e, dst, index, CHANGES[i] as 'or'),
+  )
 }
 
-define(
-  'CRC32',
-  ['F2 0F 38 F0 /r Gd,Eb +sse4_2', 'F2 0F 38 F1 /r Gd,Ev +sse4_2'],
-  (e, dst, src) => {
-    const { f } = e
-    // The checksum is reflected: one step a bit, from the lowest up (polynomial 0x11EDC6F41).
-    const crc = f.local('i64')
-    f.set(crc, f.xor(f.extendU(e.read(dst)), e.resize(e.read(src), src.bits, 64)))
-    const left = f.local('i32')
-    f.set(left, f.i32(src.bits))
-    f.loop((again) => {
-      const value = f.get(crc)
-      const mask = f.sub(f.i64(0), f.and(value, f.i64(1)))
-      f.set(crc, f.xor(f.shrU(value, f.i64(1)), f.and(mask, f.i64(0x82f63b78n))))
-      const n = f.sub(f.get(left), f.i32(1))
-      f.set(left, n)
-      f.brIf(again, n)
-    })
-    // The destination's upper half is cleared even with REX.W.
-    e.write(dst, f.wrap(f.get(crc)))
-  },
-)
+define('CRC32', ['F2 0F 38 F0 /r Gd,Eb +sse4_2', 'F2 0F 38 F1 /r Gd,Ev +sse4_2'], (e, dst, src) => {
+  const { f } = e
+  // The checksum is reflected: one step a bit, from the lowest up (polynomial 0x11EDC6F41).
+  const crc = f.local('i64')
+  f.set(crc, f.xor(f.extendU(e.read(dst)), e.resize(e.read(src), src.bits, 64)))
+  const left = f.local('i32')
+  f.set(left, f.i32(src.bits))
+  f.loop((again) => {
+    const value = f.get(crc)
+    const mask = f.sub(f.i64(0), f.and(value, f.i64(1)))
+    f.set(crc, f.xor(f.shrU(value, f.i64(1)), f.and(mask, f.i64(0x82f63b78n))))
+    const n = f.sub(f.get(left), f.i32(1))
+    f.set(left, n)
+    f.brIf(again, n)
+  })
+  // The destination's upper half is cleared even with REX.W.
+  e.write(dst, f.wrap(f.get(crc)))
+})

@@ -39,11 +39,20 @@ function loop(e: Emitter, condition: (e: Emitter) => Value | undefined) {
 }
 
 define('LOOPNE', ['E0 Jb f64'], (e, target) =>
-  e.f.if(loop(e, () => e.f.eqz(e.flags.zero())), () => e.jump(target)))
+  e.f.if(
+    loop(e, () => e.f.eqz(e.flags.zero())),
+    () => e.jump(target),
+  ))
 define('LOOPE', ['E1 Jb f64'], (e, target) =>
-  e.f.if(loop(e, () => e.flags.zero()), () => e.jump(target)))
+  e.f.if(
+    loop(e, () => e.flags.zero()),
+    () => e.jump(target),
+  ))
 define('LOOP', ['E2 Jb f64'], (e, target) =>
-  e.f.if(loop(e, () => undefined), () => e.jump(target)))
+  e.f.if(
+    loop(e, () => undefined),
+    () => e.jump(target),
+  ))
 
 /** The return address as the stack gets it. */
 function returnAddress(e: Emitter, bits: number): Value {

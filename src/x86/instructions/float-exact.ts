@@ -52,20 +52,31 @@ export function runExact(
 /**
  * An instruction that computes on words: `compute` reads its operands from `words` at `at` (the
  * second four further, and so on) and replaces the first by the result. MXCSR and exceptions are
- * taken care of around it; an unmasked exception leaves the registers alone.
+ * taken care of around it; an unmasked exception leaves the registers alone. An instruction of
+ * several {@link step}s says itself whether all its exceptions are masked.
  */
 export function exact(
-  compute: (ctx: FloatContext, words: Int32Array, at: number) => void,
+  compute: (ctx: FloatContext, words: Int32Array, at: number) => boolean | void,
 ): HostInstruction {
   return (cpu: Cpu) => {
     const mxcsr = cpu.getI32(S.MXCSR)
     context.setMxcsr(mxcsr)
     context.flags = 0
-    compute(context, cpu.engine.memory.i32, vectorWords(cpu))
-    const isMasked = settlePacked(context)
+    const isSettled = compute(context, cpu.engine.memory.i32, vectorWords(cpu))
+    const isMasked = isSettled ?? settlePacked(context)
     cpu.set32(S.MXCSR, mxcsr | context.flags)
     if (!isMasked) throw new GuestFault(cpu.cr4 & CR4_OSXMMEXCPT ? XM : UD)
   }
+}
+
+/** A step of an instruction, with exceptions of its own: false if one of them is unmasked. */
+export function step(ctx: FloatContext, compute: () => void): boolean {
+  const before = ctx.flags
+  ctx.flags = 0
+  compute()
+  const isMasked = settlePacked(ctx)
+  ctx.flags |= before
+  return isMasked
 }
 
 /** One element of binary32 from two, and of binary64 into `ctx.hi` and `ctx.lo`. */

@@ -53,7 +53,10 @@ export class FloatLanes {
   /** A floating-point operation of WebAssembly, such as `add`. A NaN it gives must not be used. */
   compute(op: string, ...args: Value[]): Value {
     const { f } = this
-    const result = f.op(`${this.#float}.${op}` as PureOp, ...args.map((value) => this.asFloat(value)))
+    const result = f.op(
+      `${this.#float}.${op}` as PureOp,
+      ...args.map((value) => this.asFloat(value)),
+    )
     if (!this.isScalar) return result
     return result.type === 'i32' ? result : this.asPattern(result)
   }

@@ -19,6 +19,8 @@ import {
 
 /** The last 48 bytes of the 512 are the software's. */
 const AREA_SIZE = 464
+/** Processors touch this one first: it is what CR2 tells of. */
+const LAST_BYTE = 511n
 const EFER_FFXSR = 1 << 14
 
 /** With EFER.FFXSR a kernel's FXSAVE leaves the XMM registers out. */
@@ -28,6 +30,7 @@ function hasVectors(cpu: Cpu): boolean {
 
 function save(cpu: Cpu, is64: boolean): void {
   const linear = cpu.argument(0)
+  probeArea(cpu, linear + LAST_BYTE, 1)
   probeArea(cpu, linear, AREA_SIZE)
   loadArea(cpu, linear, AREA_SIZE)
   saveX87(cpu, is64)
@@ -37,7 +40,9 @@ function save(cpu: Cpu, is64: boolean): void {
 }
 
 function restore(cpu: Cpu, is64: boolean): void {
-  loadArea(cpu, cpu.argument(0), AREA_SIZE)
+  const linear = cpu.argument(0)
+  loadArea(cpu, linear + LAST_BYTE, 1)
+  loadArea(cpu, linear, AREA_SIZE)
   if (areaMxcsr() & ~MXCSR_MASK) throw new GuestFault(GP)
   loadX87(cpu, is64)
   cpu.set32(S.MXCSR, areaMxcsr())

@@ -1,5 +1,5 @@
-// Stores of single bytes under a mask (MASKMOVDQU, MASKMOVQ), one by one: bytes that are not
-// selected are neither written nor can they fault.
+// Stores of single bytes under a mask (MASKMOVDQU, MASKMOVQ): bytes that are not selected are not
+// written, but all must be writable (as on AMD's processors; the manuals leave it open).
 
 import type { Value } from '../../wasm/value.ts'
 import type { Cpu } from '../cpu.ts'
@@ -32,7 +32,7 @@ function write(cpu: Cpu, count: number): void {
   )
   const at = (i: number) => BigInt.asUintN(64, linear + BigInt(i))
   try {
-    for (const i of selected) probeArea(cpu, at(i), 1)
+    probeArea(cpu, linear, count)
     for (const i of selected) cpu.writeMemory(at(i), 1, BigInt(bytes[i] as number))
   } catch (fault) {
     // CR2 tells of the operand, or of its second page, not of the byte.

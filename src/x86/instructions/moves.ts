@@ -11,8 +11,9 @@ const hex = (n: number) => n.toString(16).toUpperCase().padStart(2, '0')
 
 define(
   'MOV',
-  ['88 /r Eb,Gb', '89 /r Ev,Gv', '8A /r Gb,Eb', '8B /r Gv,Ev', 'C6 /0 Eb,Ib', 'C7 /0 Ev,Iz']
-    .concat(['B0+r Zb,Ib', 'B8+r Zv,Iv', 'A0 AL,Ob', 'A1 rAX,Ov', 'A2 Ob,AL', 'A3 Ov,rAX']),
+  ['88 /r Eb,Gb', '89 /r Ev,Gv', '8A /r Gb,Eb', '8B /r Gv,Ev', 'C6 /0 Eb,Ib', 'C7 /0 Ev,Iz'].concat(
+    ['B0+r Zb,Ib', 'B8+r Zv,Iv', 'A0 AL,Ob', 'A1 rAX,Ov', 'A2 Ob,AL', 'A3 Ov,rAX'],
+  ),
   (e, dst, src) => e.write(dst, e.read(src, dst.bits)),
 )
 
@@ -36,9 +37,14 @@ define('LEA', ['8D /r Gv,M'], (e, dst) => {
 
 define('MOVNTI', ['NP 0F C3 /r My,Gy'], (e, dst, src) => e.write(dst, e.read(src)))
 
-define('MOVBE', ['NP 0F 38 F0 /r Gv,Mv +movbe', 'NP 0F 38 F1 /r Mv,Gv +movbe']
-  .concat(['66 0F 38 F0 /r Gv,Mv +movbe', '66 0F 38 F1 /r Mv,Gv +movbe']), (e, dst, src) =>
-  e.write(dst, swapped(e, e.read(src), dst.bits)))
+define(
+  'MOVBE',
+  ['NP 0F 38 F0 /r Gv,Mv +movbe', 'NP 0F 38 F1 /r Mv,Gv +movbe'].concat([
+    '66 0F 38 F0 /r Gv,Mv +movbe',
+    '66 0F 38 F1 /r Mv,Gv +movbe',
+  ]),
+  (e, dst, src) => e.write(dst, swapped(e, e.read(src), dst.bits)),
+)
 
 define('BSWAP', ['0F C8+r Zv'], (e, dst) => {
   // With 16-bit operands the result is undefined; processors give zero.
@@ -70,8 +76,7 @@ for (let cc = 0; cc < 16; cc++) {
     // A 32-bit destination is cleared above even when nothing is moved.
     e.write(dst, e.f.select(e.flags.condition(cc), value, e.read(dst)))
   })
-  define('SETcc', [`0F ${hex(0x90 + cc)} /r Eb`], (e, dst) =>
-    e.write(dst, e.flags.condition(cc)))
+  define('SETcc', [`0F ${hex(0x90 + cc)} /r Eb`], (e, dst) => e.write(dst, e.flags.condition(cc)))
 }
 
 define('CBW', ['98'], (e) => {
@@ -96,7 +101,13 @@ define('XLAT', ['D7 Xb'], (e) => {
   e.write(e.gpr(S.RAX, 8), e.memory.load(8, e.segmented(offset, 1, false)))
 })
 
-define('NOP', ['0F 1F /r Ev', '0F 19 /r Ev', '0F 1A /r Ev', '0F 1B /r Ev', '0F 1C /r Ev']
-  .concat(['0F 1D /r Ev', '0F 1E /r Ev']), () => {})
+define(
+  'NOP',
+  ['0F 1F /r Ev', '0F 19 /r Ev', '0F 1A /r Ev', '0F 1B /r Ev', '0F 1C /r Ev'].concat([
+    '0F 1D /r Ev',
+    '0F 1E /r Ev',
+  ]),
+  () => {},
+)
 
 define('PREFETCH', ['0F 18 /r Ev', '0F 0D /r Ev'], () => {})

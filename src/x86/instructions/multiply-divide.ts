@@ -21,10 +21,7 @@ export function highProduct(e: Emitter, a: Value, b: Value): Value {
 /** The upper 64 bits of a signed product. */
 function highProductSigned(e: Emitter, a: Value, b: Value): Value {
   const { f } = e
-  const correction = f.add(
-    f.and(f.shrS(a, f.i64(63)), b),
-    f.and(f.shrS(b, f.i64(63)), a),
-  )
+  const correction = f.add(f.and(f.shrS(a, f.i64(63)), b), f.and(f.shrS(b, f.i64(63)), a))
   return f.sub(highProduct(e, a, b), correction)
 }
 
@@ -104,10 +101,7 @@ function divideNarrow(e: Emitter, src: Operand, isSigned: boolean): void {
     : f.extendU(e.zeroExtend(f.wrap(quotient), bits))
   e.raiseIf(f.ne(back, quotient), DE)
   if (bits === 8) {
-    const both = f.or(
-      e.zeroExtend(f.wrap(quotient), 8),
-      f.shl(f.wrap(remainder), f.i32(8)),
-    )
+    const both = f.or(e.zeroExtend(f.wrap(quotient), 8), f.shl(f.wrap(remainder), f.i32(8)))
     e.write(e.gpr(S.RAX, 16), both)
   } else {
     e.write(e.gpr(S.RAX, bits), f.wrap(quotient))

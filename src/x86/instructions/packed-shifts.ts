@@ -63,20 +63,26 @@ for (const row of PACKED_SHIFTS) {
     e.write(dst, shifted(e, row, e.read(dst), count))
   })
   define(name, [`66 ${group} Ux,Ib sse +sse2`], (e, dst, count) =>
-    e.write(dst, shifted(e, row, e.read(dst), e.f.extendU(e.read(count)))))
+    e.write(dst, shifted(e, row, e.read(dst), e.f.extendU(e.read(count)))),
+  )
   defineMmx(name, [`NP 0F ${opcode} /r Pq,Qq mmx +mmx`], (e, dst, src) => {
     const count = e.read(src)
     writeMmx(e, dst, shifted(e, row, readMmx(e, dst), count))
   })
   defineMmx(name, [`NP ${group} Nq,Ib mmx +mmx`], (e, dst, count) =>
-    writeMmx(e, dst, shifted(e, row, readMmx(e, dst), e.f.extendU(e.read(count)))))
+    writeMmx(e, dst, shifted(e, row, readMmx(e, dst), e.f.extendU(e.read(count)))),
+  )
 }
 
 /** `a` shifted by bytes to the right (left if `count` is negative); zeros come in. */
 export function shiftedBytes(e: Emitter, a: Value, count: Value): Value {
   const { f } = e
   // Lanes outside of 0 to 15 are zero; counts stay within -16 to 32, so that none wraps around.
-  const lanes = f.op('i8x16.add', constantOf(f, 1, (i) => i), f.op('i8x16.splat', count))
+  const lanes = f.op(
+    'i8x16.add',
+    constantOf(f, 1, (i) => i),
+    f.op('i8x16.splat', count),
+  )
   return f.op('i8x16.swizzle', a, lanes)
 }
 

@@ -35,7 +35,7 @@ const majority = (f: FunctionBuilder, b: Value, c: Value, d: Value) =>
 /** FIPS 180-4, 4.2.1. */
 const SHA1_CONSTANTS = [0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6]
 
-define('SHA1RNDS4', ['NP 0F 3A CC /r Vx,Wx,Ib sse align +sha'], (e, dst, src, operand) => {
+define('SHA1RNDS4', ['NP 0F 3A CC /r Vx,Wx,Ib sse +sha'], (e, dst, src, operand) => {
   const { f } = e
   const message = words(f, e.read(src))
   let [d, c, b, a] = words(f, e.read(dst))
@@ -63,7 +63,7 @@ define('SHA1RNDS4', ['NP 0F 3A CC /r Vx,Wx,Ib sse align +sha'], (e, dst, src, op
   e.write(dst, vectorOf(f, [d, c, b, a]))
 })
 
-define('SHA1NEXTE', ['NP 0F 38 C8 /r Vx,Wx sse align +sha'], (e, dst, src) => {
+define('SHA1NEXTE', ['NP 0F 38 C8 /r Vx,Wx sse +sha'], (e, dst, src) => {
   const { f } = e
   const message = e.read(src)
   const a = f.lane('i32x4.extract_lane', 3, e.read(dst))
@@ -74,16 +74,16 @@ define('SHA1NEXTE', ['NP 0F 38 C8 /r Vx,Wx sse align +sha'], (e, dst, src) => {
 /** The upper half of `b` below the lower half of `a`. */
 const MIDDLE = [24, 25, 26, 27, 28, 29, 30, 31, 0, 1, 2, 3, 4, 5, 6, 7]
 
-define('SHA1MSG1', ['NP 0F 38 C9 /r Vx,Wx sse align +sha'], (e, dst, src) => {
+define('SHA1MSG1', ['NP 0F 38 C9 /r Vx,Wx sse +sha'], (e, dst, src) => {
   const { f } = e
   const second = e.read(src)
   const first = e.read(dst)
   e.write(dst, f.op('v128.xor', first, f.shuffle(MIDDLE, first, second)))
 })
 
-define('SHA1MSG2', ['NP 0F 38 CA /r Vx,Wx sse align +sha'], (e, dst, src) => {
+define('SHA1MSG2', ['NP 0F 38 CA /r Vx,Wx sse +sha'], (e, dst, src) => {
   const { f } = e
-  const [, w15, w14, w13] = words(f, e.read(src))
+  const [w15, w14, w13] = words(f, e.read(src))
   const [m3, m2, m1, m0] = words(f, e.read(dst))
   const w16 = rotl(f, f.xor(m0, w13), 1)
   const w17 = rotl(f, f.xor(m1, w14), 1)
@@ -103,7 +103,7 @@ const SIGMA = {
     xor(f, rotr(f, x, 17), rotr(f, x, 19), f.shrU(x, f.i32(10))),
 } as const
 
-define('SHA256RNDS2', ['NP 0F 38 CB /r Vx,Wx,XMM0 sse align +sha'], (e, dst, src, keys) => {
+define('SHA256RNDS2', ['NP 0F 38 CB /r Vx,Wx,XMM0 sse +sha'], (e, dst, src, keys) => {
   const { f } = e
   let [ff, ee, bb, aa] = words(f, e.read(src))
   let [h, g, d, c] = words(f, e.read(dst))
@@ -123,7 +123,7 @@ define('SHA256RNDS2', ['NP 0F 38 CB /r Vx,Wx,XMM0 sse align +sha'], (e, dst, src
   e.write(dst, vectorOf(f, [ff, ee, bb, aa]))
 })
 
-define('SHA256MSG1', ['NP 0F 38 CC /r Vx,Wx sse align +sha'], (e, dst, src) => {
+define('SHA256MSG1', ['NP 0F 38 CC /r Vx,Wx sse +sha'], (e, dst, src) => {
   const { f } = e
   const w4 = f.lane('i32x4.extract_lane', 0, e.read(src))
   const [w0, w1, w2, w3] = words(f, e.read(dst))
@@ -131,7 +131,7 @@ define('SHA256MSG1', ['NP 0F 38 CC /r Vx,Wx sse align +sha'], (e, dst, src) => {
   e.write(dst, vectorOf(f, [step(w0, w1), step(w1, w2), step(w2, w3), step(w3, w4)]))
 })
 
-define('SHA256MSG2', ['NP 0F 38 CD /r Vx,Wx sse align +sha'], (e, dst, src) => {
+define('SHA256MSG2', ['NP 0F 38 CD /r Vx,Wx sse +sha'], (e, dst, src) => {
   const { f } = e
   const [, , w14, w15] = words(f, e.read(src))
   const [m0, m1, m2, m3] = words(f, e.read(dst))

@@ -129,7 +129,10 @@ for (const [prefix, from, feature, bits] of [
       const { integral, isRight } = rounded(e, lanes, value, to, truncates)
       const type = to === 64 ? 'i64' : 'i32'
       const fast = () => f.op(`${type}.trunc_sat_f${bits}_s` as PureOp, lanes.asFloat(integral))
-      e.write(dst, f.choose(type, isRight, fast, () => runExact(e, runs[to], type, value), 'likely'))
+      e.write(
+        dst,
+        f.choose(type, isRight, fast, () => runExact(e, runs[to], type, value), 'likely'),
+      )
     })
   }
 }
@@ -155,7 +158,8 @@ for (const [name, row, from, truncates] of [
   ['CVTTPD2DQ', '66 0F E6', 64, true],
 ] as const) {
   define(name, [`${row} /r Vx,Wx sse align +sse2`], (e, dst, src) =>
-    e.write(dst, integersOf(e, from, e.read(src), truncates)))
+    e.write(dst, integersOf(e, from, e.read(src), truncates)),
+  )
 }
 
 // MMX registers. Memory as a source does not touch MMX state, and an MMX destination does so
@@ -171,7 +175,8 @@ defineMmx('CVTPI2PS', ['NP 0F 2A /r Vq,Nq sse mmx +sse'], (e, dst, src) => {
 define('CVTPI2PD', ['66 0F 2A /r Vx,Mq sse +sse2'], (e, dst, src) =>
   e.write(dst, e.f.op('f64x2.convert_low_i32x4_s', fromScalar(e.f, e.read(src)))))
 defineMmx('CVTPI2PD', ['66 0F 2A /r Vx,Nq sse mmx +sse2'], (e, dst, src) =>
-  e.write(dst, e.f.op('f64x2.convert_low_i32x4_s', readMmx(e, src))))
+  e.write(dst, e.f.op('f64x2.convert_low_i32x4_s', readMmx(e, src))),
+)
 
 for (const [t, opcode] of [
   ['T', '2C'],
@@ -274,7 +279,12 @@ function roundBy(e: Emitter, lanes: FloatLanes, mode: Value, value: Value): Valu
   const from = (n: number): Value => {
     const op = ops[n]
     if (op === undefined) return lanes.compute('trunc', value)
-    return f.choose(lanes.type, f.eq(mode, f.i32(n)), () => lanes.compute(op, value), () => from(n + 1))
+    return f.choose(
+      lanes.type,
+      f.eq(mode, f.i32(n)),
+      () => lanes.compute(op, value),
+      () => from(n + 1),
+    )
   }
   return from(0)
 }
@@ -299,20 +309,26 @@ for (const [suffix, opcode] of [
       }
     }
   })
-  const operands = isScalar ? `V${suffix.toLowerCase()},W${suffix.toLowerCase()},Ib sse` : 'Vx,Wx,Ib sse align'
-  define(`ROUND${suffix}`, [`66 0F 3A ${opcode} /r ${operands} +sse4_1`], (e, dst, src, operand) => {
-    const { f } = e
-    const lanes = new FloatLanes(f, bits, isScalar)
-    const value = e.read(src)
-    const immediate = e.read(operand)
-    const control = f.and(f.shrU(e.stateLoad('i32.load', S.MXCSR), f.i32(13)), f.i32(3))
-    const mode = f.select(f.and(immediate, f.i32(4)), control, f.and(immediate, f.i32(3)))
-    const fast = roundBy(e, lanes, mode, value)
-    // Bit 3 asks for no PE.
-    const isSilent = f.ne(f.and(immediate, f.i32(8)), f.i32(0))
-    const isExact = f.eqz(lanes.any(lanes.compute('ne', fast, value)))
-    const mayRound = f.or(f.or(isSilent, isExact), isUsual(e))
-    const isRight = f.and(mayRound, widensQuietly(e, lanes, value))
-    e.write(dst, fastOrExact(e, lanes, isRight, fast, run, value, immediate))
-  })
+  const operands = isScalar
+    ? `V${suffix.toLowerCase()},W${suffix.toLowerCase()},Ib sse`
+    : 'Vx,Wx,Ib sse align'
+  define(
+    `ROUND${suffix}`,
+    [`66 0F 3A ${opcode} /r ${operands} +sse4_1`],
+    (e, dst, src, operand) => {
+      const { f } = e
+      const lanes = new FloatLanes(f, bits, isScalar)
+      const value = e.read(src)
+      const immediate = e.read(operand)
+      const control = f.and(f.shrU(e.stateLoad('i32.load', S.MXCSR), f.i32(13)), f.i32(3))
+      const mode = f.select(f.and(immediate, f.i32(4)), control, f.and(immediate, f.i32(3)))
+      const fast = roundBy(e, lanes, mode, value)
+      // Bit 3 asks for no PE.
+      const isSilent = f.ne(f.and(immediate, f.i32(8)), f.i32(0))
+      const isExact = f.eqz(lanes.any(lanes.compute('ne', fast, value)))
+      const mayRound = f.or(f.or(isSilent, isExact), isUsual(e))
+      const isRight = f.and(mayRound, widensQuietly(e, lanes, value))
+      e.write(dst, fastOrExact(e, lanes, isRight, fast, run, value, immediate))
+    },
+  )
 }

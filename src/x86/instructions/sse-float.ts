@@ -67,10 +67,7 @@ const DOUBTS = {
   sum: (l: FloatLanes, a: Value, b: Value, r: Value) =>
     l.either(l.isDenormal(a), l.isDenormal(b), l.isSpecial(r)),
   product: (l: FloatLanes, a: Value, b: Value, r: Value) =>
-    l.either(
-      DOUBTS.sum(l, a, b, r),
-      l.butNot(l.isTiny(r), l.either(l.isZero(a), l.isZero(b))),
-    ),
+    l.either(DOUBTS.sum(l, a, b, r), l.butNot(l.isTiny(r), l.either(l.isZero(a), l.isZero(b)))),
   quotient: (l: FloatLanes, a: Value, b: Value, r: Value) =>
     l.either(DOUBTS.sum(l, a, b, r), l.butNot(l.isTiny(r), l.isZero(a))),
 } as const
@@ -128,7 +125,10 @@ for (const form of FLOAT_FORMS) {
       const lanes = lanesOf(e)
       const b = e.read(src)
       const a = e.read(dst)
-      e.write(dst, fastOrExact(e, lanes, isOrdinary(e, lanes, a, b), lesser(lanes, sign, a, b), run, a, b))
+      e.write(
+        dst,
+        fastOrExact(e, lanes, isOrdinary(e, lanes, a, b), lesser(lanes, sign, a, b), run, a, b),
+      )
     })
   }
 }
@@ -201,13 +201,18 @@ for (const form of FLOAT_FORMS) {
 }
 
 /** COMISS and its like: ZF, PF and CF from the comparison, the other flags cleared. */
-function compareToFlags(e: Emitter, bits: FloatBits, run: HostInstruction, dst: Operand, src: Operand) {
+function compareToFlags(
+  e: Emitter,
+  bits: FloatBits,
+  run: HostInstruction,
+  dst: Operand,
+  src: Operand,
+) {
   const { f } = e
   const lanes = new FloatLanes(f, bits, true)
   const b = e.read(src)
   const a = e.read(dst)
-  const ordered = () =>
-    f.or(f.shl(lanes.compute('eq', a, b), f.i32(6)), lanes.compute('lt', a, b))
+  const ordered = () => f.or(f.shl(lanes.compute('eq', a, b), f.i32(6)), lanes.compute('lt', a, b))
   const image = f.choose(
     'i32',
     isOrdinary(e, lanes, a, b),
@@ -236,7 +241,8 @@ for (const [prefix, suffix, feature, bits] of [
           ? C.compare32(ctx, a, b, isSignalling)
           : C.compare64(ctx, words[at + 1] as number, a, words[at + 5] as number, b, isSignalling)
     })
-    define(name + suffix.toUpperCase(), [row], (e, dst, src) => compareToFlags(e, bits, run, dst, src))
+    define(name + suffix.toUpperCase(), [row], (e, dst, src) =>
+      compareToFlags(e, bits, run, dst, src),
+    )
   }
 }
-

@@ -6,7 +6,7 @@ import { define } from '../decode/define.ts'
 import type { Emitter } from '../emit/emitter.ts'
 import { reciprocal32, reciprocalSqrt32 } from '../softfloat/sse-approximate.ts'
 import * as A from '../softfloat/sse-arithmetic.ts'
-import { exact, exact32, exact64, isUsual, runExact } from './float-exact.ts'
+import { exact, exact32, exact64, isUsual, runExact, step } from './float-exact.ts'
 import { FloatLanes } from './float-lanes.ts'
 import { everySecond } from './packed-integer.ts'
 import { shiftedBytes } from './packed-shifts.ts'
@@ -39,9 +39,9 @@ for (const { suffix, prefix, bits } of FORMS) {
 
   // Even elements are subtracted, odd ones added.
   const run = exact((ctx, words, at) => {
-    const step = bits / 32
-    for (let n = 0; n < 4 / step; n++) {
-      const i = at + n * step
+    const words32 = bits / 32
+    for (let n = 0; n < 4 / words32; n++) {
+      const i = at + n * words32
       const [a, b] = [words[i] as number, words[i + 4] as number]
       if (bits === 32) words[i] = (n % 2 === 0 ? A.sub32 : A.add32)(ctx, a, b)
       else {
@@ -69,14 +69,25 @@ for (const { suffix, prefix, bits } of FORMS) {
 
 // Dot products: the immediate's bits 7:4 choose the products, 3:0 where the sum goes.
 
+// The products, each level of sums: exceptions of one step keep the next from being taken.
+
 const dotSingles = exact((ctx, words, at) => {
   const immediate = words[at + 8] as number
   const product = (i: number) =>
     (immediate >> (4 + i)) & 1 ? A.mul32(ctx, words[at + i] as number, words[at + 4 + i] as number) : 0
-  const products = [0, 1, 2, 3].map(product) as [number, number, number, number]
-  const low = A.add32(ctx, products[0], products[1])
-  const sum = A.add32(ctx, low, A.add32(ctx, products[2], products[3]))
-  for (let i = 0; i < 4; i++) words[at + i] = (immediate >> i) & 1 ? sum : 0
+  let [a, b, c, d] = [0, 0, 0, 0]
+  const isMasked =
+    step(ctx, () => {
+      ;[a, b, c, d] = [product(0), product(1), product(2), product(3)]
+    }) &&
+    step(ctx, () => {
+      ;[a, c] = [A.add32(ctx, a, b), A.add32(ctx, c, d)]
+    }) &&
+    step(ctx, () => {
+      a = A.add32(ctx, a, c)
+    })
+  for (let i = 0; i < 4; i++) words[at + i] = (immediate >> i) & 1 ? a : 0
+  return isMasked
 })
 
 const dotDoubles = exact((ctx, words, at) => {
@@ -87,14 +98,19 @@ const dotDoubles = exact((ctx, words, at) => {
     A.mul64(ctx, word(1), word(0), word(5), word(4))
     return [ctx.hi, ctx.lo]
   }
-  const first = product(0)
-  const second = product(1)
-  A.add64(ctx, ...first, ...second)
+  let first = [0, 0] as readonly [number, number]
+  let second = first
+  const isMasked =
+    step(ctx, () => {
+      first = product(0)
+      second = product(1)
+    }) && step(ctx, () => A.add64(ctx, ...first, ...second))
   for (let i = 0; i < 2; i++) {
     const isWanted = (immediate >> i) & 1
     words[at + 2 * i] = isWanted ? ctx.lo : 0
     words[at + 2 * i + 1] = isWanted ? ctx.hi : 0
   }
+  return isMasked
 })
 
 for (const [name, opcode, run] of [

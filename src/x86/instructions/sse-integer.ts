@@ -7,15 +7,12 @@ import { define } from '../decode/define.ts'
 import * as S from '../state.ts'
 import { PACKED_INTEGER, type PackedOperation } from './packed-integer.ts'
 import { PACKED_MERGE, UNPACK_LOW } from './packed-merge.ts'
-import {
-  defineMmx,
-  raisePending,
-  readMmx,
-  readVector,
-  writeMmx,
-} from './vector-operands.ts'
+import { defineMmx, enterMmx, raisePending, readMmx, readVector, writeMmx } from './vector-operands.ts'
 
-function defineOperation({ name, opcode, mmx, sse, run }: PackedOperation, mmxSource: string): void {
+function defineOperation(
+  { name, opcode, mmx, sse, run }: PackedOperation,
+  mmxSource: string,
+): void {
   define(name, [`66 ${opcode} /r Vx,Wx sse align +${sse}`], (e, dst, src) => {
     const b = e.read(src)
     e.write(dst, run(e.f, e.read(dst), b, 16))
@@ -54,7 +51,9 @@ for (const [name, opcode] of [
   ['PUNPCKLDQ', '14'],
   ['PUNPCKHDQ', '15'],
 ] as const) {
-  const { run } = [...UNPACK_LOW, ...PACKED_MERGE].find((each) => each.name === name) as PackedOperation
+  const { run } = [...UNPACK_LOW, ...PACKED_MERGE].find(
+    (each) => each.name === name,
+  ) as PackedOperation
   const own = opcode === '14' ? 'UNPCKLPS' : 'UNPCKHPS'
   define(own, [`NP 0F ${opcode} /r Vx,Wx sse align +sse`], (e, dst, src) => {
     const b = e.read(src)
@@ -102,6 +101,6 @@ define('PTEST', ['66 0F 38 17 /r Vx,Wx sse align +sse4_1'], (e, dst, src) => {
 
 define('EMMS', ['NP 0F 77 mmx +mmx'], (e) => {
   raisePending(e)
+  enterMmx(e)
   e.stateStore('i32.store', S.FTW, e.f.i32(0))
 })
-

@@ -67,11 +67,13 @@ defineMmx('MOVD', ['NP 0F 7E /r Ey,Pq mmx +mmx'], (e, dst, src) => {
   e.write(dst, dst.bits === 64 ? value : e.f.wrap(value))
 })
 defineMmx('MOVQ', ['NP 0F 6F /r Pq,Qq mmx +mmx', 'NP 0F 7F /r Qq,Pq mmx +mmx'], (e, dst, src) =>
-  e.write(dst, e.read(src)))
+  e.write(dst, e.read(src)),
+)
 defineMmx('MOVNTQ', ['NP 0F E7 /r Mq,Pq mmx +sse'], (e, dst, src) => e.write(dst, e.read(src)))
 defineMmx('MOVQ2DQ', ['F3 0F D6 /r Vq,Nq sse mmx +sse2'], moveZeroing)
 defineMmx('MOVDQ2Q', ['F2 0F D6 /r Pq,Uq sse mmx +sse2'], (e, dst, src) =>
-  e.write(dst, e.read(src)))
+  e.write(dst, e.read(src)),
+)
 
 // Halves.
 
@@ -116,7 +118,14 @@ for (const [name, opcode, offset] of [
 ] as const) {
   define(name, [`F3 0F ${opcode} /r Vx,Wx sse align +sse3`], (e, dst, src) => {
     const a = e.read(src)
-    e.write(dst, e.f.shuffle(EVEN_SINGLES.map((lane) => lane + offset), a, a))
+    e.write(
+      dst,
+      e.f.shuffle(
+        EVEN_SINGLES.map((lane) => lane + offset),
+        a,
+        a,
+      ),
+    )
   })
 }
 
@@ -150,4 +159,3 @@ defineMmx('MASKMOVQ', ['NP 0F F7 /r Pq,Nq,Xb mmx +sse'], (e, src, mask) => {
   enterMmx(e)
   writeMasked(e, atDestination(e, 8), readMmx(e, src), readMmx(e, mask), 8)
 })
-

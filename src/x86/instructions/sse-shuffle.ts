@@ -39,14 +39,20 @@ function lanesOf(
   const width = size / units
   const isChosen = (i: number) => i >= first * units && i < (first + count) * units
   const field = (i: number) => Math.floor(i / units) - first
-  const factors = constantOf(f, width as 2, (i) => (isChosen(i) ? 1 << (8 - bits * (field(i) + 1)) : 0))
+  const factors = constantOf(f, width as 2, (i) =>
+    isChosen(i) ? 1 << (8 - bits * (field(i) + 1)) : 0,
+  )
   const top = f.op(`${shape}.mul`, f.op(`${shape}.splat`, immediate), factors)
   const fields = f.op(
     'v128.and',
     f.op(`${shape}.shr_u`, top, f.i32(8 - bits)),
     constantOf(f, width as 2, (i) => (isChosen(i) ? (1 << bits) - 1 : 0)),
   )
-  const starts = f.op(`${shape}.mul`, fields, constantOf(f, width as 2, () => repeated(size, width)))
+  const starts = f.op(
+    `${shape}.mul`,
+    fields,
+    constantOf(f, width as 2, () => repeated(size, width)),
+  )
   const bases = constantOf(f, 1, (i) => {
     const element = Math.floor(i / size)
     const isFixed = element < first || element >= first + count
@@ -92,10 +98,12 @@ for (const [name, prefix, size, first] of [
   ['PSHUFLW', 'F2', 2, 0],
 ] as const) {
   define(name, [`${prefix} 0F 70 /r Vx,Wx,Ib sse align +sse2`], (e, dst, src, immediate) =>
-    e.write(dst, choose(e.f, e.read(src), e.read(immediate), size, first, 4)))
+    e.write(dst, choose(e.f, e.read(src), e.read(immediate), size, first, 4)),
+  )
 }
 defineMmx('PSHUFW', ['NP 0F 70 /r Pq,Qq,Ib mmx +sse'], (e, dst, src, immediate) =>
-  writeMmx(e, dst, choose(e.f, readMmx(e, src), e.read(immediate), 2, 0, 4)))
+  writeMmx(e, dst, choose(e.f, readMmx(e, src), e.read(immediate), 2, 0, 4)),
+)
 
 const LOW_TO_HIGH = [0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31]
 for (const [name, row, size] of [
@@ -135,7 +143,11 @@ function atMost(f: FunctionBuilder, value: Value, limit: number): Value {
 /** Elements of `size` bytes of b where the immediate's bits are set, of a elsewhere. */
 function blend(f: FunctionBuilder, a: Value, b: Value, immediate: Value, size: 2 | 4 | 8): Value {
   const shape = ({ 2: 'i16x8', 4: 'i32x4', 8: 'i64x2' } as const)[size]
-  const bits = f.op('v128.and', splat(f, immediate, size), constantOf(f, size, (i) => 1 << i))
+  const bits = f.op(
+    'v128.and',
+    splat(f, immediate, size),
+    constantOf(f, size, (i) => 1 << i),
+  )
   return f.op('v128.bitselect', a, b, f.op(`${shape}.eq`, bits, zeroVector(f)))
 }
 
@@ -177,7 +189,10 @@ const EXTRACT = {
   4: 'i32x4.extract_lane',
   8: 'i64x2.extract_lane',
 } as const satisfies Record<number, LaneOp>
-const EQUAL = { 1: 'i8x16.eq', 2: 'i16x8.eq', 4: 'i32x4.eq' } as const satisfies Record<number, PureOp>
+const EQUAL = { 1: 'i8x16.eq', 2: 'i16x8.eq', 4: 'i32x4.eq' } as const satisfies Record<
+  number,
+  PureOp
+>
 
 /** Element `number` of a vector of `count` elements of `size` bytes. */
 function extract(e: Emitter, a: Value, number: Value, size: 1 | 2 | 4 | 8, count: number): Value {
@@ -200,18 +215,28 @@ function insert(
 ): Value {
   const { f } = e
   const wanted = f.and(number, f.i32(count - 1))
-  const values =
-    size === 8 ? f.op('i64x2.splat', value) : splat(f, value, size)
+  const values = size === 8 ? f.op('i64x2.splat', value) : splat(f, value, size)
   const isWanted =
     size === 8
-      ? f.op('i64x2.eq', constantOf(f, 8, (i) => i), splat(f, wanted, 8))
-      : f.op(EQUAL[size], constantOf(f, size, (i) => i), splat(f, wanted, size))
+      ? f.op(
+          'i64x2.eq',
+          constantOf(f, 8, (i) => i),
+          splat(f, wanted, 8),
+        )
+      : f.op(
+          EQUAL[size],
+          constantOf(f, size, (i) => i),
+          splat(f, wanted, size),
+        )
   return f.op('v128.bitselect', values, a, isWanted)
 }
 
 /** Writes an extracted element: to a general register all of it, to memory its own width. */
 function writeElement(e: Emitter, dst: Operand, value: Value): void {
-  e.write(dst, dst.kind === 'gpr' && dst.bits === 64 && value.type === 'i32' ? e.f.extendU(value) : value)
+  e.write(
+    dst,
+    dst.kind === 'gpr' && dst.bits === 64 && value.type === 'i32' ? e.f.extendU(value) : value,
+  )
 }
 
 for (const [name, rows, size] of [
@@ -221,14 +246,16 @@ for (const [name, rows, size] of [
   ['EXTRACTPS', ['66 0F 3A 17 /r Ed,Vx,Ib sse +sse4_1'], 4],
 ] as const) {
   define(name, rows, (e, dst, src, number) =>
-    writeElement(e, dst, extract(e, e.read(src), e.read(number), size, 16 / size)))
+    writeElement(e, dst, extract(e, e.read(src), e.read(number), size, 16 / size)),
+  )
 }
 define('PEXTRD', ['66 0F 3A 16 /r Ey,Vx,Ib sse +sse4_1'], (e, dst, src, number) => {
   const size = dst.bits === 64 ? 8 : 4
   e.write(dst, extract(e, e.read(src), e.read(number), size, 16 / size))
 })
 defineMmx('PEXTRW', ['NP 0F C5 /r Gd,Nq,Ib mmx +sse'], (e, dst, src, number) =>
-  e.write(dst, extract(e, readMmx(e, src), e.read(number), 2, 4)))
+  e.write(dst, extract(e, readMmx(e, src), e.read(number), 2, 4)),
+)
 
 for (const [name, rows, size] of [
   ['PINSRW', ['66 0F C4 /r:r Vx,Ed,Ib sse +sse2', '66 0F C4 /r:m Vx,Ew,Ib sse +sse2'], 2],

@@ -1,15 +1,13 @@
 // The stack. (SDM vol. 2: ENTER LEAVE POP POPA PUSH PUSHA PUSHF. POPF and segment registers: system.)
 
 import { define } from '../decode/define.ts'
+import { GP } from '../emit/emitter.ts'
 import { STACK_ACCESS } from '../emit/runtime.ts'
-import { FLAG_RF, FLAG_VM } from '../registers.ts'
+import { FLAG_IOPL, FLAG_RF, FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 
-define(
-  'PUSH',
-  ['50+r Zv d64', 'FF /6 Ev d64', '68 Iz d64', '6A Ib d64'],
-  (e, src) => e.push(e.read(src, e.shape.operandSize), e.shape.operandSize),
-)
+define('PUSH', ['50+r Zv d64', 'FF /6 Ev d64', '68 Iz d64', '6A Ib d64'], (e, src) =>
+  e.push(e.read(src, e.shape.operandSize), e.shape.operandSize))
 
 define('POP', ['58+r Zv d64'], (e, dst) => {
   const bits = e.shape.operandSize
@@ -39,6 +37,13 @@ define('POP', ['8F /0 Ev d64'], (e, dst) => {
 define('PUSHF', ['9C d64'], (e) => {
   const { f } = e
   const bits = e.shape.operandSize
+  if (e.shape.codeSize === 16) {
+    // Virtual-8086 mode wants an IOPL of 3.
+    const vm = FLAG_VM | FLAG_IOPL
+    const flags = e.stateLoad('i32.load', S.RFLAGS)
+    const isVm = f.and(flags, f.i32(FLAG_VM))
+    e.raiseIf(f.and(f.ne(isVm, f.i32(0)), f.ne(f.and(flags, f.i32(vm)), f.i32(vm))), GP)
+  }
   const image = f.and(e.flags.image(), f.i32(~(FLAG_RF | FLAG_VM)))
   e.push(bits === 64 ? f.extendU(image) : image, bits)
 })

@@ -10,7 +10,8 @@ import { FLAG_DF, FLAG_IF, FLAG_IOPL } from '../registers.ts'
 import * as S from '../state.ts'
 import { raiseDebug } from '../system/debug-registers.ts'
 import { deliverSoftware } from '../system/exceptions.ts'
-import { farJump, farReturn, interruptReturn, popFlags } from '../system/far-transfers.ts'
+import { farJump, farReturn } from '../system/far-transfers.ts'
+import { checkVmPrivilege, interruptReturn, popFlags } from '../system/interrupt-return.ts'
 import { checkPort } from '../system/ports.ts'
 import { syscall, sysenter, sysexit, sysret } from '../system/system-calls.ts'
 
@@ -67,21 +68,18 @@ define('IRET', ['CF end'], (e) => {
   e.f.ret()
 })
 
-/** INT n and its short forms: RIP is behind the instruction. */
+/** INT n and its short forms: RIP is behind the instruction, unless it faults. */
 function interrupt(cpu: Cpu, vector: number): boolean {
-  const start = cpu.instructionRip
   cpu.rip = cpu.nextRip
-  try {
-    deliverSoftware(cpu, vector)
-  } catch (fault) {
-    cpu.rip = start
-    throw fault
-  }
+  deliverSoftware(cpu, vector)
   return true
 }
 
 define('INT', ['CD Ib end'], (e, vector) => {
-  e.host((cpu) => interrupt(cpu, cpu.argumentLow(0) & 0xff), e.read(vector))
+  e.host((cpu) => {
+    checkVmPrivilege(cpu)
+    return interrupt(cpu, cpu.argumentLow(0) & 0xff)
+  }, e.read(vector))
   e.f.ret()
 })
 
@@ -103,6 +101,7 @@ define('INT1', ['F1 end'], (e) => {
   e.host((cpu) => {
     cpu.rip = cpu.nextRip
     raiseDebug(cpu, 0)
+    cpu.skipSingleStep()
     return true
   })
   e.f.ret()
@@ -178,7 +177,10 @@ define('STI', ['FB end'], (e) => {
 define('POPF', ['9D d64 end'], (e) => {
   const bits = e.shape.operandSize
   const value = e.peek(bits)
-  e.host((cpu) => popFlags(cpu, cpu.argumentLow(0), bits, false), value)
+  e.host((cpu) => {
+    checkVmPrivilege(cpu)
+    popFlags(cpu, cpu.argumentLow(0), bits, false)
+  }, value)
   e.moveStack(bits / 8)
   e.leaveTo(e.nextRip())
 })

@@ -64,7 +64,10 @@ function withRegister(isQuiet: boolean, pops: number): HostInstruction {
 function intoFlags(isQuiet: boolean, pops: number): HostInstruction {
   return (cpu) => {
     stack.begin(cpu)
-    const order = orderOf(registerField(cpu), isQuiet)
+    const i = registerField(cpu)
+    const order = orderOf(i, isQuiet)
+    // C1 stays as it was unless the stack is at fault (as measured on AMD processors).
+    if (!stack.isEmpty(0) && !stack.isEmpty(i)) stack.context.c1 = (stack.status & X.C1) >> 9
     if (pops > 0 && stack.isMasked) stack.pop()
     stack.end()
     cpu.setResult(BigInt(order))

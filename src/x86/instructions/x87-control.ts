@@ -16,13 +16,16 @@ import {
   rotated,
   storeStatus,
   topOf,
+  vacate,
   waitForErrors,
+  withoutC1,
 } from './x87-emit.ts'
 
 define('FNINIT', ['DB /4:3 x87'], (e) => {
   const { f } = e
   e.stateStore('i32.store', S.FCW, f.i32(X.CONTROL_INITIAL))
-  for (const field of [S.FSW, S.FTW, S.FOP, S.FCS, S.FDS]) e.stateStore('i32.store', field, f.i32(0))
+  for (const field of [S.FSW, S.FTW, S.FOP, S.FCS, S.FDS])
+    e.stateStore('i32.store', field, f.i32(0))
   for (const field of [S.FIP, S.FDP]) e.stateStore('i64.store', field, f.i64(0))
 })
 
@@ -69,7 +72,7 @@ for (const [name, row, by] of [
   ['FDECSTP', 'D9 /6:6 x87', 7],
 ] as const) {
   define(name, [row], (e) => {
-    storeStatus(e, rotated(e, waitForErrors(e), by))
+    storeStatus(e, rotated(e, withoutC1(e, waitForErrors(e)), by))
     leaveTrace(e, 0xd9)
   })
 }
@@ -80,13 +83,11 @@ for (const [name, opcode, pops] of [
   ['FFREEP', 0xdf, true],
 ] as const) {
   define(name, [`${opcode.toString(16).toUpperCase()} /0:r Tt x87`], (e, register) => {
-    const { f } = e
     const status = waitForErrors(e)
     const top = topOf(e, status)
-    const bit = f.shl(f.i32(1), above(e, top, e.registerNumber(register)))
-    const freed = pops ? f.or(bit, f.shl(f.i32(1), top)) : bit
-    e.stateStore('i32.store', S.FTW, f.and(e.stateLoad('i32.load', S.FTW), f.not(freed)))
-    storeStatus(e, rotated(e, status, pops ? 1 : 0))
+    vacate(e, above(e, top, e.registerNumber(register)))
+    if (pops) vacate(e, top)
+    storeStatus(e, rotated(e, withoutC1(e, status), pops ? 1 : 0))
     leaveTrace(e, opcode)
   })
 }

@@ -66,12 +66,17 @@ export function topOf(e: Emitter, status: Value): Value {
   return f.and(f.shrU(status, f.i32(TOP_SHIFT)), f.i32(7))
 }
 
-/** i32: the status word with TOP `by` (0 to 7) further and C1 clear: 1 pops, 7 pushes. */
+/** i32: the status word with C1 clear. */
+export function withoutC1(e: Emitter, status: Value): Value {
+  return e.f.and(status, e.f.i32(~C1))
+}
+
+/** i32: the status word with TOP `by` (0 to 7) further: 1 pops, 7 pushes. */
 export function rotated(e: Emitter, status: Value, by: number): Value {
   const { f } = e
-  if (by === 0) return f.and(status, f.i32(~C1))
+  if (by === 0) return status
   const top = f.and(f.add(status, f.i32(by << TOP_SHIFT)), f.i32(TOP))
-  return f.or(f.and(status, f.i32(~(TOP | C1))), top)
+  return f.or(f.and(status, f.i32(~TOP)), top)
 }
 
 /** i32: number of the physical register `offset` (i32) above another. */
@@ -88,4 +93,38 @@ export function slotOf(e: Emitter, physical: Value): Value {
 export function isValid(e: Emitter, physical: Value): Value {
   const { f } = e
   return f.and(f.shrU(e.stateLoad('i32.load', S.FTW), physical), f.i32(1))
+}
+
+/** i64: significand of the register in a slot. */
+export function loadSignificand(e: Emitter, slot: Value): Value {
+  return e.f.load('i64.load', slot, S.X87)
+}
+
+/** i32: sign and exponent of the register in a slot. */
+export function loadSignExponent(e: Emitter, slot: Value): Value {
+  return e.f.load('i32.load16_u', slot, S.X87 + 8)
+}
+
+export function storeRegister(
+  e: Emitter,
+  slot: Value,
+  significand: Value,
+  signExponent: Value,
+): void {
+  e.f.store('i64.store', slot, significand, S.X87)
+  e.f.store('i32.store16', slot, signExponent, S.X87 + 8)
+}
+
+/** Marks a physical register as not empty. */
+export function occupy(e: Emitter, physical: Value): void {
+  const { f } = e
+  const bit = f.shl(f.i32(1), physical)
+  e.stateStore('i32.store', S.FTW, f.or(e.stateLoad('i32.load', S.FTW), bit))
+}
+
+/** Marks a physical register as empty. */
+export function vacate(e: Emitter, physical: Value): void {
+  const { f } = e
+  const bit = f.shl(f.i32(1), physical)
+  e.stateStore('i32.store', S.FTW, f.and(e.stateLoad('i32.load', S.FTW), f.not(bit)))
 }

@@ -3,7 +3,7 @@
 
 import { define } from '../decode/define.ts'
 import type { HostInstruction } from '../host-instruction.ts'
-import { type FloatContext, Float80 } from '../softfloat/context.ts'
+import { DE, type FloatContext, Float80, IE } from '../softfloat/context.ts'
 import { sqrt80 } from '../softfloat/x87-arithmetic.ts'
 import { exp2Minus1, yLog2, yLog2Plus1 } from '../softfloat/x87-exponential.ts'
 import { extract80, roundInt80, scale80 } from '../softfloat/x87-integer.ts'
@@ -80,9 +80,13 @@ for (const [name, row, isNearest] of [
     } else {
       stack.get(0, a)
       result.copy(a)
-      const codes = remainder80(stack.context, a, stack.get(1, b), isNearest, result)
+      const { context } = stack
+      const codes = remainder80(context, a, stack.get(1, b), isNearest, result)
       stack.put(0, result)
-      stack.setConditions(X.C0 | X.C2 | X.C3, codes)
+      // Without a quotient C0 and C3 stay as they were (as measured on AMD processors).
+      const isStopped = (context.flags & ~context.masks & (IE | DE)) !== 0
+      const isNumber = (result.se & 0x7fff) !== 0x7fff
+      stack.setConditions(isNumber && !isStopped ? X.C0 | X.C2 | X.C3 : X.C2, codes)
     }
     stack.end()
   })

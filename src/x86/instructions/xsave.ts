@@ -165,7 +165,13 @@ function checkHeader(cpu: Cpu, present: bigint, header: bigint, isSupervisor: bo
 
 type Transfer = (cpu: Cpu, is64: boolean, variant: boolean) => void
 
-function onArea(e: Emitter, area: Operand, isWrite: boolean, run: Transfer, variant: boolean): void {
+function onArea(
+  e: Emitter,
+  area: Operand,
+  isWrite: boolean,
+  run: Transfer,
+  variant: boolean,
+): void {
   const { f } = e
   const is64 = e.shape.operandSize === 64
   e.raiseIf(f.eqz(f.and(e.stateLoad('i32.load', S.CR4), f.i32(CR4_OSXSAVE))), UD)

@@ -48,7 +48,11 @@ function bitsOf(size: OperandSize, shape: Shape): number {
 
 function bind(form: OperandForm, row: Row, shape: Shape, second: boolean): Operand {
   const bits = bitsOf(form.size, shape)
-  const gpr = (field: 'reg' | 'rm' | number): Operand => ({ kind: 'gpr', bits: bits as GprBits, field })
+  const gpr = (field: 'reg' | 'rm' | number): Operand => ({
+    kind: 'gpr',
+    bits: bits as GprBits,
+    field,
+  })
   const memory = (): Operand => ({ kind: 'memory', bits, aligned: row.attributes.has('align') })
   const isMemory = shape.form !== FORM_REGISTER
   switch (form.kind) {

@@ -166,4 +166,3 @@ function keyOf(row: Row, shape: Shape): number {
   key = key * 3 + REP_CODE[shape.rep]
   return key * 2 + (shape.near ? 1 : 0)
 }
-

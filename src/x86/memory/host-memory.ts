@@ -58,7 +58,8 @@ export class HostMemory {
   /** Hands out an area at the end of what is left; `bytes` is a multiple of 4096. */
   allocateAtEnd(bytes: number, name: string): number {
     const offset = this.#end - bytes
-    if (offset < this.#next) throw new Bug(`${name}: ${bytes} bytes do not fit into the host's memory`)
+    if (offset < this.#next)
+      throw new Bug(`${name}: ${bytes} bytes do not fit into the host's memory`)
     this.#end = offset
     this.areas.push({ name, offset, bytes })
     return offset

@@ -3,7 +3,14 @@
 import type { Cpu } from '../cpu.ts'
 import * as S from '../state.ts'
 import { updateWalker } from './control-registers.ts'
-import { ATTR_ACCESSED, ATTR_CODE, ATTR_P, ATTR_READABLE, ATTR_S, ATTR_WRITABLE } from './current-mode.ts'
+import {
+  ATTR_ACCESSED,
+  ATTR_CODE,
+  ATTR_P,
+  ATTR_READABLE,
+  ATTR_S,
+  ATTR_WRITABLE,
+} from './current-mode.ts'
 import { setSegment } from './segment-access.ts'
 
 const CR0_RESET = 0x60000010

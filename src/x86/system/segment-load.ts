@@ -11,7 +11,6 @@ import {
   ATTR_CONFORMING,
   ATTR_P,
   ATTR_READABLE,
-  ATTR_S,
   ATTR_UNUSABLE,
   ATTR_WRITABLE,
 } from './current-mode.ts'
@@ -23,7 +22,8 @@ import {
   markAccessed,
   readDescriptor,
 } from './descriptors.ts'
-import { setSegment } from './segment-access.ts'
+import { REAL_DATA, setSegment } from './segment-access.ts'
+import { loadVmSegment } from './virtual-8086.ts'
 
 const NP = 11
 const SS_FAULT = 12
@@ -48,16 +48,17 @@ export function loadSegment(cpu: Cpu, segment: number, selector: number): void {
 }
 
 function loadReal(cpu: Cpu, segment: number, selector: number): void {
-  // The limit and the attributes stay: that is what makes "unreal" mode work.
-  const attributes = cpu.getI32(S.RFLAGS) & FLAG_VM ? VM_DATA : cpu.segmentAttributes(segment)
-  const usable = attributes & ATTR_UNUSABLE ? REAL_DATA : attributes
-  const limit = cpu.segmentLimit(segment)
-  setSegment(cpu, segment, selector, BigInt(selector * 16), limit, usable)
+  if (cpu.getI32(S.RFLAGS) & FLAG_VM) loadVmSegment(cpu, segment, selector)
+  else {
+    // The limit and the attributes stay: that is what makes "unreal" mode work.
+    const attributes = cpu.segmentAttributes(segment)
+    const isUsable = !(attributes & ATTR_UNUSABLE)
+    const limit = isUsable ? cpu.segmentLimit(segment) : 0xffff
+    const base = BigInt(selector * 16)
+    setSegment(cpu, segment, selector, base, limit, isUsable ? attributes : REAL_DATA)
+  }
   cpu.modeChanged()
 }
-
-export const REAL_DATA = ATTR_P | ATTR_S | ATTR_WRITABLE | 0x100
-const VM_DATA = REAL_DATA | (3 << 13)
 
 function loadNull(cpu: Cpu, segment: number, selector: number): void {
   if (segment === S.SS) {
@@ -80,8 +81,7 @@ function checkData(cpu: Cpu, selector: number, descriptor: Descriptor): void {
   const isCode = (descriptor.high & ATTR_CODE) !== 0
   const isReadable = !isCode || (descriptor.high & ATTR_READABLE) !== 0
   const isConforming = isCode && (descriptor.high & ATTR_CONFORMING) !== 0
-  const isPrivileged =
-    isConforming || dplOf(descriptor) >= Math.max(cpu.cpl, selector & 3)
+  const isPrivileged = isConforming || dplOf(descriptor) >= Math.max(cpu.cpl, selector & 3)
   if (isSystem(descriptor) || !isReadable || !isPrivileged) {
     throw new GuestFault(GP, selector & 0xfffc)
   }

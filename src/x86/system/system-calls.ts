@@ -4,7 +4,7 @@
 import type { Cpu } from '../cpu.ts'
 import { GuestFault } from '../guest-fault.ts'
 import { CR0_PE, EFER_LMA, EFER_SCE } from '../mmu/walker.ts'
-import { FLAG_IF, FLAG_RF, FLAG_VM } from '../registers.ts'
+import { FLAG_IF, FLAG_RF, FLAG_TF, FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 import {
   ATTR_ACCESSED,
@@ -47,6 +47,9 @@ export function syscall(cpu: Cpu): void {
     const flags = cpu.rflags & ~FLAG_RF
     cpu.writeRegister(11, BigInt(flags >>> 0))
     cpu.rflags = flags & ~cpu.getI32(S.SFMASK)
+    // The trap of single stepping goes by the new flags here: it could not be told from the
+    // kernel's own otherwise.
+    if (!(cpu.getI32(S.RFLAGS) & FLAG_TF)) cpu.skipSingleStep()
     cpu.rip = cpu.getU64(is64 ? S.LSTAR : S.CSTAR)
   } else {
     cpu.rflags &= ~(FLAG_VM | FLAG_IF | FLAG_RF)

@@ -59,14 +59,19 @@ export class RegisterStack {
     return into.set(se & 0xffff, hi, lo)
   }
 
-  /** Writes ST(i). */
+  /** Writes ST(i), which is not empty then. */
   put(i: number, value: Float80): void {
+    this.overwrite(i, value)
+    this.#tags |= 1 << ((this.#top + i) & 7)
+  }
+
+  /** Writes ST(i) and leaves it empty if it was. */
+  overwrite(i: number, value: Float80): void {
     const at = this.#wordOf(i)
     const words = this.#words
     words[at] = value.lo
     words[at + 1] = value.hi
     words[at + 2] = value.se
-    this.#tags |= 1 << ((this.#top + i) & 7)
   }
 
   push(value: Float80): void {

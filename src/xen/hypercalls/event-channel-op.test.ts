@@ -25,7 +25,10 @@ const EVTCHN_PENDING = 0x800
 const EVTCHN_MASK = 0xa00
 
 function allocUnbound(guest: TestGuest, remote_dom: number, dom = DOMID_SELF) {
-  return guest.operate(OP, abi.EVTCHNOP_alloc_unbound, abi.evtchn_alloc_unbound, { dom, remote_dom })
+  return guest.operate(OP, abi.EVTCHNOP_alloc_unbound, abi.evtchn_alloc_unbound, {
+    dom,
+    remote_dom,
+  })
 }
 
 function status(guest: TestGuest, port: number, dom = DOMID_SELF) {
@@ -188,10 +191,7 @@ test('a masked event waits in the pending bit and is delivered by unmask', () =>
   guest.operate(OP, abi.EVTCHNOP_send, abi.evtchn_send, { port })
   assert.equal(guest.get(20 * 4096 + EVTCHN_PENDING, 1)[0], 1 << port)
   assert.equal(guest.get(20 * 4096, 1)[0], 0, 'no upcall while masked')
-  assert.equal(
-    guest.operate(OP, abi.EVTCHNOP_unmask, abi.evtchn_unmask, { port }).result,
-    0,
-  )
+  assert.equal(guest.operate(OP, abi.EVTCHNOP_unmask, abi.evtchn_unmask, { port }).result, 0)
   assert.equal(guest.get(20 * 4096, 1)[0], 1)
   assert.equal(guest.get(20 * 4096 + 8, 1)[0], 1, 'the selector bit of word 0')
 })
@@ -269,8 +269,7 @@ test('reset closes all ports and returns to two-level events', () => {
   a.operate(OP, abi.EVTCHNOP_init_control, abi.evtchn_init_control, { control_gfn: 20n })
   const before = host.frames.count[host.frames.indexOf(a.domain.physMap.ramAt(20) as never)]
   assert.equal(before, 2)
-  const reset = (dom: number) =>
-    a.operate(OP, abi.EVTCHNOP_reset, abi.evtchn_reset, { dom }).result
+  const reset = (dom: number) => a.operate(OP, abi.EVTCHNOP_reset, abi.evtchn_reset, { dom }).result
   assert.equal(reset(99), -XEN_ESRCH)
   assert.equal(reset(b.domain.domid), -XEN_EPERM)
   assert.equal(reset(DOMID_SELF), 0)
@@ -297,7 +296,10 @@ test('a pointer to nowhere is EFAULT, an operation that does not exist ENOSYS', 
     assert.equal(guest.call(OP, [operation, NOWHERE]), -XEN_EFAULT, `operation ${operation}`)
   }
   assert.equal(guest.call(OP, [14, guest.argument]), -XEN_ENOSYS)
-  assert.equal(guest.host.hypervisor.counters.snapshot().get('event_channel_op operation 14')?.calls, 1)
+  assert.equal(
+    guest.host.hypervisor.counters.snapshot().get('event_channel_op operation 14')?.calls,
+    1,
+  )
 })
 
 test('a guest cannot send through, move or close a port of Xen itself', () => {

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Mfn } from '../../machine/frame-table.ts'
-import { XEN_EBUSY, XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EPERM, XEN_ESRCH } from '../abi/errno.ts'
+import {
+  XEN_EBUSY,
+  XEN_EFAULT,
+  XEN_EINVAL,
+  XEN_ENOSYS,
+  XEN_EPERM,
+  XEN_ESRCH,
+} from '../abi/errno.ts'
 import * as abi from '../abi/grant-table.ts'
 import {
   XENMAPIDX_grant_table_status,
@@ -42,7 +49,10 @@ function pair(): { host: TestHost; giver: TestGuest; taker: TestGuest } {
   const giver = host.guest()
   const taker = host.guest()
   assert.equal(mapTable(giver), 0)
-  giver.put(GIVEN_GFN * 4096, new Uint8Array(4096).map((_, i) => i * 7))
+  giver.put(
+    GIVEN_GFN * 4096,
+    new Uint8Array(4096).map((_, i) => i * 7),
+  )
   return { host, giver, taker }
 }
 
@@ -91,10 +101,7 @@ test('a mapped grant shows the page, and the flags show the use', () => {
   assert.equal(taker.domain.physMap.frameOf(WINDOW_GFN), mfn)
   assert.equal(taker.domain.physMap.typeOf(WINDOW_GFN), P2mType.grant_map_rw)
   assert.equal(references(host, mfn), 2)
-  assert.equal(
-    flagsOf(giver, 9),
-    abi.GTF_permit_access | abi.GTF_reading | abi.GTF_writing,
-  )
+  assert.equal(flagsOf(giver, 9), abi.GTF_permit_access | abi.GTF_reading | abi.GTF_writing)
   assert.equal(unmap(taker, mapped.handle).status, abi.GNTST_okay)
   assert.equal(taker.domain.physMap.frameOf(WINDOW_GFN), -1)
   assert.equal(references(host, mfn), 1)
@@ -108,10 +115,7 @@ test('a read-only mapping cannot be written through the physical map', () => {
   assert.equal(map(taker, giver, 9, HOST).status, abi.GNTST_general_error)
   assert.equal(map(taker, giver, 9, READ).status, abi.GNTST_okay)
   assert.equal(taker.domain.physMap.isWritable(WINDOW_GFN), false)
-  assert.equal(
-    flagsOf(giver, 9),
-    abi.GTF_permit_access | abi.GTF_readonly | abi.GTF_reading,
-  )
+  assert.equal(flagsOf(giver, 9), abi.GTF_permit_access | abi.GTF_readonly | abi.GTF_reading)
 })
 
 test('each reason to refuse a mapping has its status, and the call itself succeeds (XSA-316)', () => {
@@ -546,7 +550,12 @@ test('whatever is mapped and unmapped in whatever order, references add up (XSA-
     fc.property(steps, (list) => {
       const { host, giver, taker } = pair()
       for (let ref = 8; ref <= 11; ref++) {
-        grant(giver, ref, taker.domain.domid, abi.GTF_permit_access | (ref & 1 ? abi.GTF_readonly : 0))
+        grant(
+          giver,
+          ref,
+          taker.domain.domid,
+          abi.GTF_permit_access | (ref & 1 ? abi.GTF_readonly : 0),
+        )
       }
       const mfn = giver.domain.physMap.frameOf(GIVEN_GFN)
       for (const { isMap, ref, flags, gfn, handle } of list) {
@@ -582,8 +591,5 @@ test('a service of the host maps a grant to domain 0 and gives it back', () => {
   page.release()
   assert.equal(flagsOf(giver, 9), abi.GTF_permit_access)
   assert.throws(() => page.read(0, 1))
-  assert.equal(
-    mapGrantedPage(host.hypervisor, giver.domain.domid, 10),
-    abi.GNTST_general_error,
-  )
+  assert.equal(mapGrantedPage(host.hypervisor, giver.domain.domid, 10), abi.GNTST_general_error)
 })

@@ -17,7 +17,7 @@ const WRITABLE = 2
 const CODE = 8
 const SYSTEM_CLEAR = 0x10
 const PRESENT = 0x80
-const GRANULAR = 0x8000
+const GRANULAR = 0x800
 const BUSY_TSS = 0x8b
 
 const FLAT = { base: 0, limit: 0xffffffff, attributes: 0xc93 }

@@ -31,8 +31,14 @@ test('strings are zero to the end of their arrays (XSA-122)', () => {
     guest.put(AT, new Uint8Array(1100).fill(0xaa))
     assert.equal(guest.call(OP, [Number(operation), AT]), 0)
     const bytes = guest.get(AT, 1100)
-    assert.ok(bytes.subarray(0, length).every((byte) => byte < 0x80), `operation ${operation}`)
-    assert.ok(bytes.subarray(length).every((byte) => byte === 0xaa), 'and not beyond')
+    assert.ok(
+      bytes.subarray(0, length).every((byte) => byte < 0x80),
+      `operation ${operation}`,
+    )
+    assert.ok(
+      bytes.subarray(length).every((byte) => byte === 0xaa),
+      'and not beyond',
+    )
   }
 })
 

@@ -52,7 +52,12 @@ export class TestHost {
 
   /** A guest with memory from guest frame 0 on, whose first processor is up. */
   guest(config: Partial<DomainConfig> = {}, pages = 64): TestGuest {
-    const domain = this.hypervisor.createDomain({ name: 'test', vcpus: 2, maxPages: 256, ...config })
+    const domain = this.hypervisor.createDomain({
+      name: 'test',
+      vcpus: 2,
+      maxPages: 256,
+      ...config,
+    })
     for (let gfn = 0; gfn < pages; gfn++) {
       if (!domain.populate(gfn)) throw new Bug('no memory for a guest of a test')
     }

@@ -1,0 +1,416 @@
+// What stores ST(0): FST and FSTP to registers and to memory of 32, 64 and 80 bits, FIST, FISTP,
+// FISTTP and FBSTP. (SDM vol. 1, 8.3.3 and 4.9; vol. 2A, each page.)
+//
+// The value and the next status word are found first, in emitted code where that is simple, else
+// in TypeScript; then memory is written, which may fault; then the status word, and the pop.
+
+import type { Value } from '../../wasm/value.ts'
+import { define } from '../decode/define.ts'
+import type { Emitter } from '../emit/emitter.ts'
+import type { HostInstruction } from '../host-instruction.ts'
+import { type FloatContext, Float80, PE, RC_ZERO } from '../softfloat/context.ts'
+import { store32, store64, storeInt } from '../softfloat/x87-convert.ts'
+import { storeDecimal } from '../softfloat/x87-decimal.ts'
+import * as S from '../state.ts'
+import { INDEFINITE, stack } from '../system/x87-stack.ts'
+import * as X from '../system/x87-words.ts'
+import {
+  above,
+  isValid,
+  leaveMemoryTrace,
+  leaveTrace,
+  loadSignExponent,
+  loadSignificand,
+  locate,
+  occupy,
+  rotated,
+  slotOf,
+  storeRegister,
+  storeStatus,
+  topOf,
+  vacate,
+  waitForErrors,
+  withoutC1,
+} from './x87-emit.ts'
+import { registerField } from './x87-operands.ts'
+
+const BIAS = 16383
+/** Beside the next status word: the value is to be stored, and ST(0) popped if it is to be. */
+const STORED = 0x10000
+
+const a = new Float80()
+
+/** Writes the status word and pops, if the value was stored. */
+function finish(e: Emitter, outcome: Value, top: Value, pops: boolean): void {
+  const { f } = e
+  const status = f.and(outcome, f.i32(0xffff))
+  if (!pops) return storeStatus(e, status)
+  f.if(
+    f.and(outcome, f.i32(STORED)),
+    () => {
+      vacate(e, top)
+      storeStatus(e, rotated(e, status, 1))
+    },
+    () => storeStatus(e, status),
+    'likely',
+  )
+}
+
+// Registers.
+
+/** ST(0) is empty. */
+function underflowInto(pops: boolean): HostInstruction {
+  return (cpu) => {
+    const i = registerField(cpu)
+    stack.begin(cpu)
+    if (stack.underflow()) {
+      stack.put(i, INDEFINITE)
+      if (pops) stack.pop()
+    }
+    stack.end()
+  }
+}
+
+/** FSTP at D9 does not mind that ST(0) is empty (as measured on AMD processors): it only pops. */
+const popEmpty: HostInstruction = (cpu) => {
+  stack.begin(cpu)
+  stack.pop()
+  stack.end()
+}
+
+// The forms of FSTP at D9 and DF are in no manual.
+for (const [name, row, pops] of [
+  ['FST', 'DD /2:r', false],
+  ['FSTP', 'DD /3:r', true],
+  ['FSTP', 'D9 /3:r', true],
+  ['FSTP', 'DF /2:r', true],
+  ['FSTP', 'DF /3:r', true],
+] as const) {
+  const slow = row.startsWith('D9') ? popEmpty : underflowInto(pops)
+  define(name, [`${row} Tt x87`], (e, register) => {
+    const { f } = e
+    const status = waitForErrors(e)
+    const top = topOf(e, status)
+    const to = above(e, top, e.registerNumber(register))
+    f.if(
+      isValid(e, top),
+      () => {
+        const slot = slotOf(e, top)
+        storeRegister(e, slotOf(e, to), loadSignificand(e, slot), loadSignExponent(e, slot))
+        occupy(e, to)
+        if (pops) vacate(e, top)
+        storeStatus(e, rotated(e, withoutC1(e, status), pops ? 1 : 0))
+      },
+      () => e.host(slow),
+      'likely',
+    )
+    leaveTrace(e, Number.parseInt(row.slice(0, 2), 16))
+  })
+}
+
+// Memory of up to 64 bits.
+
+/** A conversion in emitted code. */
+interface Conversion {
+  /** i32: it is right; all else goes to TypeScript. */
+  readonly isFast: Value
+  /** i64: what is stored, in its lower bits. */
+  readonly value: Value
+  /** i32: the result is inexact, and it was rounded up in magnitude. */
+  readonly isInexact: Value
+  readonly isUp: Value
+}
+
+/** A format in memory. */
+interface Format {
+  readonly bits: 16 | 32 | 64
+  readonly convert: (e: Emitter, significand: Value, signExponent: Value) => Conversion
+  /** Leaves the value in the context's `hi` and `lo`. */
+  readonly exact: (ctx: FloatContext, x: Float80) => boolean
+  /** What is stored for an empty register. */
+  readonly indefinite: readonly [hi: number, lo: number]
+}
+
+/** Finds value and outcome in TypeScript. */
+function exactly({ exact, indefinite }: Format): HostInstruction {
+  return (cpu) => {
+    stack.begin(cpu)
+    const { context } = stack
+    let isStored = false
+    if (stack.isEmpty(0)) {
+      isStored = stack.underflow()
+      context.hi = indefinite[0]
+      context.lo = indefinite[1]
+    } else isStored = exact(context, stack.get(0, a))
+    cpu.set32(S.ARGUMENTS, context.lo)
+    cpu.set32(S.ARGUMENTS + 4, context.hi)
+    cpu.set32(S.ARGUMENTS + 8, stack.nextStatus | (isStored ? STORED : 0))
+  }
+}
+
+/** i32: inexact results need no more than PE, which is masked. */
+function isPrecisionMasked(e: Emitter): Value {
+  return e.f.and(e.stateLoad('i32.load', S.FCW), e.f.i32(PE))
+}
+
+function storeTo(e: Emitter, opcode: number, format: Format, pops: boolean, run: HostInstruction) {
+  const { f } = e
+  const { bits } = format
+  const status = waitForErrors(e)
+  const place = locate(e, bits / 8, true)
+  const top = topOf(e, status)
+  const slot = slotOf(e, top)
+  const value = f.local('i64')
+  const outcome = f.local('i32')
+  const converted = format.convert(e, loadSignificand(e, slot), loadSignExponent(e, slot))
+  const isFree = f.or(f.eqz(converted.isInexact), isPrecisionMasked(e))
+  f.if(
+    f.and(f.and(converted.isFast, isValid(e, top)), f.ne(isFree, f.i32(0))),
+    () => {
+      f.set(value, converted.value)
+      const flags = f.or(
+        f.mul(converted.isInexact, f.i32(PE)),
+        f.mul(converted.isUp, f.i32(X.C1)),
+      )
+      f.set(outcome, f.or(f.or(withoutC1(e, status), flags), f.i32(STORED)))
+    },
+    () => {
+      e.host(run)
+      f.set(value, e.hostResult())
+      f.set(outcome, f.wrap(e.hostResult(1)))
+    },
+    'likely',
+  )
+  f.if(
+    f.and(f.get(outcome), f.i32(STORED)),
+    () => {
+      const whole = f.get(value)
+      e.memory.store(bits, place.linear, bits === 64 ? whole : f.wrap(whole))
+    },
+    () => touch(e, bits, place.linear),
+    'likely',
+  )
+  finish(e, f.get(outcome), top, pops)
+  leaveMemoryTrace(e, opcode, place)
+}
+
+/** What is not stored because of an unmasked exception faults as if it were. */
+function touch(e: Emitter, bits: number, linear: Value): void {
+  e.memory.modify(bits, linear, (old) => old)
+}
+
+/** To binary32 or binary64, when the result is zero or normal and rounded to nearest. */
+function narrowed(bits: 32 | 64) {
+  const fraction = bits === 32 ? 23 : 52
+  const bias = bits === 32 ? 127 : 1023
+  const dropped = 63 - fraction
+  return (e: Emitter, significand: Value, signExponent: Value): Conversion => {
+    const { f } = e
+    const exponent = f.sub(f.and(signExponent, f.i32(0x7fff)), f.i32(BIAS - bias))
+    // One less than the greatest, so that rounding up does not overflow.
+    const isInRange = f.ltU(f.sub(exponent, f.i32(1)), f.i32(2 * bias - 1))
+    const isNormal = f.and(isInRange, f.ltS(significand, f.i64(0)))
+    const isZero = f.eqz(f.or(significand, f.extendU(f.and(signExponent, f.i32(0x7fff)))))
+    const rest = f.and(significand, f.i64((1n << BigInt(dropped)) - 1n))
+    const last = f.and(f.shrU(significand, f.i64(dropped)), f.i64(1))
+    const half = f.i64(1n << BigInt(dropped - 1))
+    // More than half, or half and odd.
+    const isUp = f.gtU(f.add(rest, last), half)
+    const isNearest = f.eqz(f.and(e.stateLoad('i32.load', S.FCW), f.i32(X.ROUNDING)))
+    const sign = f.shl(f.extendU(f.shrU(signExponent, f.i32(15))), f.i64(bits - 1))
+    const mantissa = f.shrU(f.shl(significand, f.i64(1)), f.i64(dropped + 1))
+    const joined = f.or(f.shl(f.extendU(exponent), f.i64(fraction)), mantissa)
+    const rounded = f.add(joined, f.extendU(isUp))
+    const isInexact = f.ne(rest, f.i64(0))
+    return {
+      isFast: f.or(f.and(isNormal, f.or(isNearest, f.eqz(isInexact))), isZero),
+      value: f.or(sign, f.select(isZero, f.i64(0), rounded)),
+      isInexact,
+      isUp,
+    }
+  }
+}
+
+/** To a signed integer, in any rounding mode, or cut, when it is sure to fit. */
+function integral(bits: 16 | 32 | 64, isCut: boolean) {
+  return (e: Emitter, significand: Value, signExponent: Value): Conversion => {
+    const { f } = e
+    const exponent = f.sub(f.and(signExponent, f.i32(0x7fff)), f.i32(BIAS))
+    const isNormal = f.ltS(significand, f.i64(0))
+    const isZero = f.and(
+      f.eqz(f.and(signExponent, f.i32(0x7fff))),
+      f.eqz(significand),
+    )
+    const isBelowOne = f.ltS(exponent, f.i32(0))
+    const places = f.extendU(f.sub(f.i32(63), exponent))
+    const whole = f.select(isBelowOne, f.i64(0), f.shrU(significand, places))
+    // The fraction at the top of 64 bits; below a half its exact value does not matter.
+    const above0 = f.shl(significand, f.extendU(f.add(exponent, f.i32(1))))
+    const tiny = f.select(isZero, f.i64(0), f.i64(1))
+    const below = f.select(f.eq(exponent, f.i32(-1)), significand, tiny)
+    const rest = f.select(isBelowOne, below, above0)
+    const isInexact = f.ne(rest, f.i64(0))
+    const isNegative = f.shrU(signExponent, f.i32(15))
+    const isUp = isCut ? f.i32(0) : roundsUp(e, isNegative, isInexact, rest, whole)
+    const magnitude = f.add(whole, f.extendU(isUp))
+    return {
+      isFast: f.or(isZero, f.and(isNormal, f.ltS(exponent, f.i32(bits - 2)))),
+      value: f.select(isNegative, f.sub(f.i64(0), magnitude), magnitude),
+      isInexact,
+      isUp,
+    }
+  }
+}
+
+/** i32: an integer with a fraction `rest` (of 2^64) is rounded up in magnitude. */
+function roundsUp(
+  e: Emitter,
+  isNegative: Value,
+  isInexact: Value,
+  rest: Value,
+  whole: Value,
+): Value {
+  const { f } = e
+  const mode = f.and(e.stateLoad('i32.load', S.FCW), f.i32(X.ROUNDING))
+  const half = f.i64(1n << 63n)
+  const isTieUp = f.and(f.eq(rest, half), f.and(f.wrap(whole), f.i32(1)))
+  const nearest = f.or(f.gtU(rest, half), isTieUp)
+  const away = f.select(isNegative, f.i32(X.ROUNDING_DOWN), f.i32(X.ROUNDING_UP))
+  return f.select(f.eqz(mode), nearest, f.and(isInexact, f.eq(mode, away)))
+}
+
+const FLOAT_32: Format = {
+  bits: 32,
+  convert: narrowed(32),
+  exact: store32,
+  indefinite: [0, 0xffc00000 | 0],
+}
+const FLOAT_64: Format = {
+  bits: 64,
+  convert: narrowed(64),
+  exact: store64,
+  indefinite: [0xfff80000 | 0, 0],
+}
+
+function integer(bits: 16 | 32 | 64, isCut: boolean): Format {
+  return {
+    bits,
+    convert: integral(bits, isCut),
+    exact: (ctx, x) => storeInt(ctx, x, bits, isCut ? RC_ZERO : ctx.rounding),
+    indefinite: bits === 64 ? [0x80000000 | 0, 0] : [0, bits === 32 ? 0x80000000 | 0 : 0x8000],
+  }
+}
+
+const INTEGERS = { 16: integer(16, false), 32: integer(32, false), 64: integer(64, false) }
+
+for (const [name, row, format, pops] of [
+  ['FST', 'D9 /2:m Md x87', FLOAT_32, false],
+  ['FSTP', 'D9 /3:m Md x87', FLOAT_32, true],
+  ['FST', 'DD /2:m Mq x87', FLOAT_64, false],
+  ['FSTP', 'DD /3:m Mq x87', FLOAT_64, true],
+  ['FIST', 'DF /2:m Mw x87', INTEGERS[16], false],
+  ['FISTP', 'DF /3:m Mw x87', INTEGERS[16], true],
+  ['FIST', 'DB /2:m Md x87', INTEGERS[32], false],
+  ['FISTP', 'DB /3:m Md x87', INTEGERS[32], true],
+  ['FISTP', 'DF /7:m Mq x87', INTEGERS[64], true],
+  ['FISTTP', 'DF /1:m Mw x87 +sse3', integer(16, true), true],
+  ['FISTTP', 'DB /1:m Md x87 +sse3', integer(32, true), true],
+  ['FISTTP', 'DD /1:m Mq x87 +sse3', integer(64, true), true],
+] as const) {
+  const run = exactly(format)
+  const opcode = Number.parseInt(row.slice(0, 2), 16)
+  define(name, [row], (e) => storeTo(e, opcode, format, pops, run))
+}
+
+// Memory of 80 bits.
+
+/** Writes ten bytes, an i64 and an i32, if the outcome says so. */
+function store10(e: Emitter, outcome: Value, linear: Value, low: Value, high: Value): void {
+  const { f } = e
+  f.if(
+    f.and(outcome, f.i32(STORED)),
+    () => write10(e, linear, low, high),
+    () => {
+      touch(e, 64, linear)
+      touch(e, 16, f.add(linear, f.i64(8)))
+    },
+  )
+}
+
+function write10(e: Emitter, linear: Value, low: Value, high: Value): void {
+  const { f } = e
+  const at = e.memory.writableFast(linear, 10)
+  f.if(
+    at,
+    () => {
+      f.store('i64.store', at, low)
+      f.store('i32.store16', at, high, 8)
+    },
+    () => {
+      e.stateStore('i64.store', S.BOUNCE, low)
+      e.stateStore('i32.store16', S.BOUNCE + 8, high)
+      e.leaveIf(f.eqz(e.callSlow('slowWrite', linear, 10)))
+    },
+    'likely',
+  )
+}
+
+const digits = new Uint8Array(10)
+const digitsView = new DataView(digits.buffer)
+
+/** Leaves ten bytes and the outcome as results. */
+function ten(isStored: boolean, cpu: Parameters<HostInstruction>[0]): void {
+  cpu.setResult(digitsView.getBigUint64(0, true), 0)
+  cpu.set32(S.ARGUMENTS + 8, stack.nextStatus | (isStored ? STORED : 0))
+  cpu.set32(S.ARGUMENTS + 16, digitsView.getUint16(8, true))
+}
+
+const INDEFINITE_DIGITS = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff)
+
+/** FBSTP, and FSTP of an empty register: both have the same indefinite. */
+const decimal: HostInstruction = (cpu) => {
+  stack.begin(cpu)
+  let isStored = false
+  if (stack.isEmpty(0)) {
+    isStored = stack.underflow()
+    digits.set(INDEFINITE_DIGITS)
+  } else isStored = storeDecimal(stack.context, stack.get(0, a), digits)
+  ten(isStored, cpu)
+}
+
+define('FBSTP', ['DF /6:m Mt x87'], (e) => {
+  const { f } = e
+  const top = topOf(e, waitForErrors(e))
+  const place = locate(e, 10, true)
+  e.host(decimal)
+  const low = e.hostResult()
+  const outcome = f.wrap(e.hostResult(1))
+  const high = f.wrap(e.hostResult(2))
+  store10(e, outcome, place.linear, low, high)
+  finish(e, outcome, top, true)
+  leaveMemoryTrace(e, 0xdf, place)
+})
+
+define('FSTP', ['DB /7:m Mt x87'], (e) => {
+  const { f } = e
+  const status = waitForErrors(e)
+  const place = locate(e, 10, true)
+  const top = topOf(e, status)
+  const slot = slotOf(e, top)
+  const outcome = f.local('i32')
+  f.set(outcome, f.or(withoutC1(e, status), f.i32(STORED)))
+  f.if(
+    isValid(e, top),
+    () => write10(e, place.linear, loadSignificand(e, slot), loadSignExponent(e, slot)),
+    () => {
+      e.host(decimal)
+      const low = e.hostResult()
+      f.set(outcome, f.wrap(e.hostResult(1)))
+      const high = f.wrap(e.hostResult(2))
+      store10(e, f.get(outcome), place.linear, low, high)
+    },
+    'likely',
+  )
+  finish(e, f.get(outcome), top, true)
+  leaveMemoryTrace(e, 0xdb, place)
+})
