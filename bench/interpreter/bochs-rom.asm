@@ -5,7 +5,7 @@
 bits 16
 org 0xE0000
 
-SEGMENT_BASE equ 0xF0000        ; real-mode code runs in segment F000
+SEGMENT_BASE equ 0xF0000        ; real-mode code runs in segment F000, from its offset 0 on
 LOAD         equ 0x100000
 PML4         equ 0x1000
 PDPT         equ 0x2000
@@ -20,7 +20,7 @@ entry:  cli
         or      al, 2
         and     al, 0xfe
         out     0x92, al
-        cs o32 lgdt [gdtr - SEGMENT_BASE]
+        cs o32 lgdt [gdtr - entry]
         mov     eax, cr0
         or      al, 1
         mov     cr0, eax
@@ -72,5 +72,5 @@ fill:   mov     [edi], eax
 
         times   0x1fff0 - ($ - $$) db 0xff
 bits 16
-        jmp     0xF000:entry - SEGMENT_BASE
+        jmp     0xF000:0
         times   0x20000 - ($ - $$) db 0xff

@@ -25,7 +25,7 @@ const SLICE_MS = 8
 const VIRTUAL_EPOCH_SECONDS = 1_767_225_600
 const NS = 1e9
 /** What Linux prints when its kernel has come up and hands over to the first process. */
-const INIT_STARTS = /Run \S+ as init process|xenolith demo: init/
+const INIT_STARTS = /(Run \S+ as init process|xenolith demo: init)[^\n]*\n/
 const REASONS: readonly EndReason[] = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog']
 
 export class Host implements HostInterface {
@@ -225,7 +225,8 @@ class RunningDomain implements Domain {
     this.reached('kernel')
     if (this.#reached.has('init')) return
     this.#line = (this.#line + new TextDecoder('latin1').decode(bytes)).slice(-400)
-    if (INIT_STARTS.test(this.#line)) this.reached('init')
+    // After the other listeners, so that the line itself comes first.
+    if (INIT_STARTS.test(this.#line)) queueMicrotask(() => this.reached('init'))
   }
 
   #endOf(reason: number): DomainEnd {

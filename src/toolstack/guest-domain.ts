@@ -84,7 +84,7 @@ export class GuestDomain {
 
   /** Text that the guest wrote to Xen's own console. */
   xenConsole(text: Uint8Array): void {
-    this.console.scrollback.append(text)
+    this.console.show(text)
   }
 
   /** Takes the domain from the host, with all it has there. */

@@ -13,6 +13,14 @@ import type { HostMemory } from './memory/host-memory.ts'
 
 const ARENA_BYTES = 48 << 20
 
+let decoder: Decoder | undefined
+
+/** The decoder of all instructions; building its tree takes longer than all else here. */
+function sharedDecoder(): Decoder {
+  decoder ??= new Decoder(instructions)
+  return decoder
+}
+
 export class Engine {
   readonly memory: HostMemory
   readonly handlers: Handlers
@@ -38,7 +46,7 @@ export class Engine {
       raise: (_cpu, rec, vector, code) => current().raised(rec, vector, code),
       host: (_cpu, rec, id) => current().runHost(rec, this.handlers.hostInstruction(id)),
     })
-    const builder = new BlockBuilder(memory, this.handlers, new Decoder(instructions))
+    const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,

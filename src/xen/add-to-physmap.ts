@@ -2,7 +2,7 @@
 // taking one out. What was at the place before goes: memory of the domain is freed, one of Xen's
 // own frames is merely unhooked there. Answers are 0 or an error number negated.
 
-import type { Mfn } from '../machine/frame-table.ts'
+import { FRAME_XEN_HEAP, type Mfn } from '../machine/frame-table.ts'
 import {
   XEN_EINVAL,
   XEN_ENOENT,
@@ -20,7 +20,6 @@ import {
   XENMAPSPACE_shared_info,
 } from './abi/memory.ts'
 import type { Domain } from './domain.ts'
-import { FRAME_XEN_HEAP } from '../machine/frame-table.ts'
 import { MAX_GFNS, P2mType } from './phys-map.ts'
 
 /** The frame that is to be placed, and how its old place is left. */
@@ -38,7 +37,7 @@ export function addToPhysmap(
   space: number,
   idx: bigint,
   gpfn: bigint,
-  foreign?: Domain | undefined,
+  foreign?: Domain,
 ): number {
   if (gpfn >= BigInt(MAX_GFNS)) return -XEN_EINVAL
   if (space === XENMAPSPACE_gmfn_foreign) {
@@ -51,7 +50,9 @@ export function addToPhysmap(
   const gfn = Number(gpfn)
   const cleared = clear(domain, gfn, source.mfn)
   if (cleared < 0) return cleared
-  if (source.oldGfn >= 0 && source.oldGfn !== gfn) domain.physMap.remove(source.oldGfn)
+  const { oldGfn } = source
+  // Something else may have been put over it since.
+  if (oldGfn !== gfn && domain.physMap.frameOf(oldGfn) === source.mfn) domain.physMap.remove(oldGfn)
   domain.physMap.set(gfn, source.mfn, P2mType.ram_rw)
   source.placed(gfn)
   return 0
@@ -70,14 +71,10 @@ export function removeFromPhysmap(domain: Domain, gpfn: bigint): number {
 /** Gives one page back to Xen (XENMEM_decrease_reservation). */
 export function freePage(domain: Domain, gpfn: bigint): number {
   const gfn = gpfn < BigInt(MAX_GFNS) ? Number(gpfn) : -1
-  switch (domain.physMap.typeOf(gfn)) {
-    case P2mType.mmio_direct:
-      return -XEN_EPERM
-    case P2mType.grant_map_ro:
-    case P2mType.grant_map_rw:
-    case P2mType.map_foreign:
-      return -XEN_ENXIO
-  }
+  const type = domain.physMap.typeOf(gfn)
+  if (type === P2mType.mmio_direct) return -XEN_EPERM
+  // A page of somebody else.
+  if (type > P2mType.mmio_direct) return -XEN_ENXIO
   const mfn = domain.physMap.ramAt(gfn)
   if (mfn === undefined) return -XEN_EINVAL
   forget(domain, gfn, mfn)

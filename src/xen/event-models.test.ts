@@ -77,7 +77,7 @@ class FifoConsumer {
     this.#guest.put32(control, 0)
     if (this.#ready === 0) return undefined
     const queue = 31 - Math.clz32(this.#ready & -this.#ready)
-    const port = (this.#heads[queue] || this.#guest.get32(control + 8 + 4 * queue)) as number
+    const port = this.#heads[queue] || this.#guest.get32(control + 8 + 4 * queue)
     const at = ARRAY + 4 * port
     const word = this.#guest.get32(at)
     this.#guest.put32(at, word & ~(LINKED | LINK))
@@ -268,6 +268,17 @@ test('two-level events lose and invent no event and keep to masks', () => {
     }),
     { numRuns: 300 },
   )
+})
+
+test('unmasking a port without an event raises no upcall', () => {
+  for (const isFifo of [false, true]) {
+    const guest = guestWithPorts(isFifo)
+    if (isFifo) guest.put32(ARRAY + 4 * 3, MASKED)
+    else setBit(guest, SHARED + 0xa00, 3, true)
+    guest.domain.channels.unmask(3)
+    assert.equal(guest.domain.vcpus[0]?.info.upcallPending, false)
+    assert.equal(guest.domain.channels.isMasked(3), false)
+  }
 })
 
 /** The guest's side of two-level events: flag, selector, words; without a flag it does nothing. */

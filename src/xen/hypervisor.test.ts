@@ -121,7 +121,7 @@ test('whatever a guest passes, a hypercall answers', () => {
     for (let k = 0; k < 4; k++)
       args.push(interesting[(random() >>> 8) % interesting.length] as bigint)
     const result = guest.call(number, args)
-    assert.ok(Number.isInteger(result), `${number}(${args}) = ${result}`)
+    assert.ok(Number.isInteger(result), `${number}(${args.join()}) = ${result}`)
     guest.domain.resume()
     guest.vcpu(0).bringUp()
     guest.vcpu(0).unblock()

@@ -93,6 +93,8 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
   readonly #domains = new Map<number, Domain>()
   /** Domains that have ended, but whose frames others still map. */
   readonly #zombies = new Map<number, Domain>()
+  /** Domains whose end has not been told yet. */
+  readonly #shutDown: Domain[] = []
   #order: Domain[] = []
   #nextDomid = 1
 
@@ -127,6 +129,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
 
   /** A new domain, without memory, its processors down. Its number is given, or the next one. */
   createDomain(config: DomainConfig, domid: number = this.#unusedDomid()): Domain {
+    this.#buryZombies()
     if (this.#domains.has(domid) || this.#zombies.has(domid)) {
       throw new UserError(
         `Domain ${domid} cannot be created.`,
@@ -187,12 +190,17 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
   }
 
   deliverHostEvents(): boolean {
+    const ended = this.#shutDown.splice(0)
+    for (const domain of ended) this.#options.onShutdown?.(domain)
     const delivered = this.control.hostEvents?.deliver() ?? 0
-    return delivered > 0
+    return delivered > 0 || ended.length > 0
   }
 
+  /** Whoever listens may destroy the domain: not before its processor has come back. */
   domainShutDown(domain: Domain): void {
-    this.#options.onShutdown?.(domain)
+    this.#shutDown.push(domain)
+    if (this.scheduler.running) this.scheduler.interrupt()
+    else this.deliverHostEvents()
   }
 
   deadlinesChanged(): void {

@@ -17,6 +17,7 @@ const MC_BANKS = 2
 const SYSCFG = 0xc0010010
 const HWCR = 0xc0010015
 const DE_CFG = 0xc0011029
+const NB_CFG = 0xc001001f
 const INT_PENDING = 0xc0010055
 const K7_EVNTSEL_FIRST = 0xc0010000
 const K7_PERFCTR_LAST = 0xc0010007
@@ -39,12 +40,16 @@ const CONSTANT = new Map<number, bigint>([
   [MCG_CAP, BigInt(MC_BANKS)],
 ])
 
+/** Extended access to PCI configuration space is on: a kernel of AMD's then leaves it alone. */
+const NB_CFG_VALUE = 1n << 46n
+
 /** Read as a constant; writes are dropped. */
 const WRITE_IGNORED = new Map<number, bigint>([
   [PATCH_LEVEL, 0n],
   [MCG_CTL, 0n],
   [SYSCFG, 0n],
   [INT_PENDING, 0n],
+  [NB_CFG, NB_CFG_VALUE],
 ])
 
 /** Kept as written; what they hold at first. */

@@ -5,11 +5,6 @@
 import { invariant } from '../base/errors.ts'
 import type { Mfn } from '../machine/frame-table.ts'
 
-declare const gfnBrand: unique symbol
-
-/** A guest frame number: a guest-physical address divided by 4096. */
-export type Gfn = number & { readonly [gfnBrand]: true }
-
 /** What lies at a guest frame; the names are Xen's (p2m_type_t). */
 export const P2mType = {
   invalid: 0,

@@ -80,7 +80,7 @@ export interface VcpuApic {
   highestPending(): number
   /** The vector is being delivered. */
   acknowledge(vector: number): void
-  /** An edge-triggered interrupt. */
+  /** An edge-triggered interrupt. It waits, as on Xen, while the APIC is switched off. */
   raise(vector: number): void
   /** MSRs 0x1b, 0x6e0 and 0x800 to 0x8ff; undefined is #GP. */
   readMsr(index: number): bigint | undefined

@@ -281,3 +281,23 @@ test('equal runs are equal, instruction for instruction', () => {
   assert.ok(first.length > 70)
   assert.deepEqual(run(), first)
 })
+
+test('whoever hears that a domain has ended may destroy it', () => {
+  const host: TestHost = new TestHost({
+    onShutdown: (domain) => {
+      assert.equal(host.hypervisor.scheduler.running, undefined)
+      host.hypervisor.destroyDomain(domain)
+    },
+  })
+  const free = host.frames.freeFrames
+  const [a, b, c] = [host.guest(), host.guest(), host.guest()]
+  a.processor().runs(
+    () => a.domain.shutDown(SHUTDOWN_crash),
+    () => assert.fail('it has ended'),
+  )
+  b.processor().runs(() => 'shutdown')
+  c.processor().rflags = 0
+  while (host.hypervisor.step().state === 'ran') {}
+  assert.equal(host.hypervisor.domainsInOrder().length, 1)
+  assert.equal(host.frames.freeFrames, free)
+})

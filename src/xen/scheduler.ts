@@ -26,7 +26,7 @@ export interface SchedulerWorld {
   readonly timers: Timers
   /** All domains, in the order of their numbers. */
   domainsInOrder(): Iterable<Domain>
-  /** Lets the services of the host look at their events; true if there were any. */
+  /** Tells the host what waits for it (events, domains that ended); true if there was anything. */
   deliverHostEvents(): boolean
 }
 

@@ -130,3 +130,14 @@ test('INIT and the start-up IPI bring a processor up', () => {
   guest.vcpu(1).receiveInit()
   assert.equal(guest.vcpu(1).isUp, false)
 })
+
+test('an upcall that INIT wipes out is raised again', () => {
+  const guest = new TestHost().guest()
+  const apic = guest.apic(1)
+  guest.vcpu(1).upcallVector = 0xf3
+  guest.domain.channels.raise(guest.domain.channels.bindIpi(1))
+  apic.reset()
+  guest.vcpu(1).receiveInit()
+  guest.vcpu(1).receiveStartup(0x8)
+  assert.deepEqual([...apic.raised], [0xf3])
+})

@@ -190,8 +190,12 @@ export class Vcpu {
     this.kick()
   }
 
-  /** INIT from another processor: stops, and waits for the start-up IPI. */
+  /**
+   * INIT from another processor: stops, and waits for the start-up IPI. A processor that has not
+   * started yet stays as it is.
+   */
   receiveInit(): void {
+    if (!this.isInitialised) return
     this.takeDown()
     this.processor.reset()
     this.apic.reset()
@@ -204,6 +208,8 @@ export class Vcpu {
     this.processor.startAt(vector)
     this.isInitialised = true
     this.bringUp()
+    // INIT wiped the APIC, and the flag stays set: no later event would raise the upcall.
+    if (this.info.upcallPending) this.upcall()
   }
 
   /** VCPUOP_set_periodic_timer; 0 stops it. */

@@ -1,56 +1,46 @@
-// Compares the outcomes of a test case on the processor underneath and on ours.
+// Compares the outcomes of a case on the processor underneath and on ours.
 
-import { CODE, type Outcome, type TestCase } from './case.ts'
-import { UNDEFINED_FLAGS } from './undefined.ts'
+import { Decoded, Status } from '../../src/x86/decode/decoded.ts'
+import { Decoder } from '../../src/x86/decode/decoder.ts'
+import { instructions } from '../../src/x86/decode/define.ts'
+import '../../src/x86/instructions/all.ts'
+import { ALL_FEATURES } from '../../src/x86/testing/bare-machine.ts'
+import {
+  CR2,
+  ERROR_CODE,
+  FPU,
+  FS_BASE,
+  GPR,
+  GS_BASE,
+  INSTRUCTION,
+  INSTRUCTION_BYTES,
+  MEMORY,
+  MEMORY_BYTES,
+  MODE,
+  RECORD_BYTES,
+  type Records,
+  REST,
+  RFLAGS,
+  RIP,
+  SELECTORS,
+  START,
+  VECTOR,
+} from './layout.ts'
+import { MODES } from './modes.ts'
+import { UNDEFINED_FLAGS, vendorsDiffer } from './undefined.ts'
 
-const ARITHMETIC = 0x8d5
-const DF = 0x400
+/** CF PF AF ZF SF TF DF OF IOPL NT. */
+const FLAGS = 0x7dd5
+/** From here on Linux hides whether there is a page. */
 const USER_END = 0x7ffffffff000n
+const PF = 14
+const BP = 3
+
 const NAMES = 'RAX RCX RDX RBX RSP RBP RSI RDI R8 R9 R10 R11 R12 R13 R14 R15'.split(' ')
-
-const hex = (value: bigint | number) => `0x${value.toString(16)}`
-
-/** Differences in words, or nothing. `name`: the instruction. */
-export function differences(
-  name: string,
-  test: TestCase,
-  theirs: Outcome,
-  ours: Outcome,
-): string[] {
-  const found: string[] = []
-  const differ = (what: string, a: bigint | number, b: bigint | number) => {
-    if (a !== b) found.push(`${what}: processor ${hex(a)}, ours ${hex(b)}`)
-  }
-  const end = theirs.vector === 3 ? theirs.rip - 1n : theirs.rip
-  const jumped = ours.vector === 3 && theirs.vector !== 3 && ours.rip - 1n === theirs.rip
-  // A branch was taken to where nothing can be fetched: the fault is the next instruction's.
-  const isFetchAfterBranch = jumped && theirs.rip !== BigInt(CODE + test.codeOffset)
-  if (!isFetchAfterBranch) {
-    differ('vector', theirs.vector, ours.vector)
-    if (theirs.vector === ours.vector && theirs.vector !== 3) {
-      // Linux hides from users whether the kernel's pages are there.
-      const hidden = theirs.vector === 14 && theirs.cr2 >= USER_END ? 1 : 0
-      differ('error code', theirs.errorCode | hidden, ours.errorCode | hidden)
-      if (theirs.vector === 14) differ('CR2', theirs.cr2, ours.cr2)
-    }
-  }
-  differ('RIP', end, ours.vector === 3 ? ours.rip - 1n : ours.rip)
-  for (const [i, register] of NAMES.entries()) {
-    differ(register, theirs.gpr[i] as bigint, ours.gpr[i] as bigint)
-  }
-  const hasEnded = theirs.vector === 3 || isFetchAfterBranch
-  const undefinedFlags = hasEnded ? (UNDEFINED_FLAGS[name] ?? 0) : 0
-  const mask = (ARITHMETIC | DF) & ~undefinedFlags
-  differ('flags', theirs.rflags & mask, ours.rflags & mask)
-  compareBytes('memory', theirs.memory, ours.memory, found)
-  for (const [what, from, to] of FPU_PARTS) {
-    compareBytes(what, theirs.fpu.subarray(from, to), ours.fpu.subarray(from, to), found)
-  }
-  return found
-}
+const SEGMENTS = 'ES CS SS DS FS GS'.split(' ')
 
 /** Parts of the FXSAVE image; the pointers of the last x87 instruction are not kept by all. */
-const FPU_PARTS: readonly (readonly [string, number, number])[] = [
+const FPU_PARTS: readonly (readonly [name: string, from: number, to: number])[] = [
   ['FCW', 0, 2],
   ['FSW', 2, 4],
   ['FTW', 4, 5],
@@ -59,12 +49,118 @@ const FPU_PARTS: readonly (readonly [string, number, number])[] = [
   ...Array.from({ length: 16 }, (_, i) => [`XMM${i}`, 160 + i * 16, 176 + i * 16] as const),
 ]
 
-function compareBytes(what: string, a: Uint8Array, b: Uint8Array, found: string[]): void {
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] === b[i]) continue
-    const text = (bytes: Uint8Array) =>
-      Buffer.from(bytes.subarray(i & ~7, (i & ~7) + 16)).toString('hex')
-    found.push(`${what} from byte ${i & ~7}: processor ${text(a)}, ours ${text(b)}`)
+const decoder = new Decoder(instructions)
+const decoded = new Decoded()
+
+/** The instruction of a case as our decoder reads it: name and row, or undefined. */
+export function instructionOf(cases: Records, index: number) {
+  const at = index * RECORD_BYTES + INSTRUCTION
+  const { codeSize } = MODES[cases.word(index, MODE)] as (typeof MODES)[0]
+  const status = decoder.decode(cases.u8, at, INSTRUCTION_BYTES, codeSize, ALL_FEATURES, decoded)
+  return status === Status.ok ? decoded.row : undefined
+}
+
+/** Differences in words; none if the outcomes are the same where the manuals define them. */
+export function differences(
+  cases: Records,
+  index: number,
+  theirs: Records,
+  ours: Records,
+  isStrict = false,
+): string[] {
+  if (isSame(theirs, ours, index)) return []
+  const found: string[] = []
+  const differ = (what: string, a: bigint | number, b: bigint | number) => {
+    if (a !== b) found.push(`${what}: processor 0x${a.toString(16)}, ours 0x${b.toString(16)}`)
+  }
+  const vector = theirs.word(index, VECTOR)
+  const ourVector = ours.word(index, VECTOR)
+  const rip = theirs.u64(index, RIP)
+  const ourRip = ours.u64(index, RIP)
+  // A branch was taken to where nothing can be fetched: the fault is the next instruction's.
+  const start = BigInt(cases.word(index, START))
+  const isFetch = ourVector === BP && vector !== BP && ourRip - 1n === rip && rip !== start
+  if (!isFetch) {
+    differ('vector', vector, ourVector)
+    if (vector === ourVector && vector !== BP) {
+      const hidden = vector === PF && theirs.u64(index, CR2) >= USER_END ? 1 : 0
+      differ(
+        'error code',
+        theirs.word(index, ERROR_CODE) | hidden,
+        ours.word(index, ERROR_CODE) | hidden,
+      )
+      if (vector === PF) differ('CR2', theirs.u64(index, CR2), ours.u64(index, CR2))
+    }
+  }
+  differ('RIP', vector === BP ? rip - 1n : rip, ourVector === BP ? ourRip - 1n : ourRip)
+  for (const [n, name] of NAMES.entries()) {
+    differ(name, theirs.u64(index, GPR + n * 8), ours.u64(index, GPR + n * 8))
+  }
+  for (const [n, name] of SEGMENTS.entries()) {
+    const at = index * RECORD_BYTES + SELECTORS + n * 2
+    differ(name, theirs.view.getUint16(at, true), ours.view.getUint16(at, true))
+  }
+  differ('FS base', theirs.u64(index, FS_BASE), ours.u64(index, FS_BASE))
+  differ('GS base', theirs.u64(index, GS_BASE), ours.u64(index, GS_BASE))
+  const row = instructionOf(cases, index)
+  const hasEnded = vector === BP || isFetch
+  const undefinedFlags = hasEnded && !isStrict ? (UNDEFINED_FLAGS[row?.name ?? ''] ?? 0) : 0
+  const mask = FLAGS & ~undefinedFlags
+  differ('flags', theirs.word(index, RFLAGS) & mask, ours.word(index, RFLAGS) & mask)
+  compareBytes('memory', theirs, ours, index * RECORD_BYTES + MEMORY, MEMORY_BYTES, found)
+  differ('other memory', theirs.word(index, REST), ours.word(index, REST))
+  for (const [what, from, to] of FPU_PARTS) {
+    compareBytes(what, theirs, ours, index * RECORD_BYTES + FPU + from, to - from, found)
+  }
+  if (found.length > 0 && row && vendorsDiffer(row, cases, index, vector, ourVector)) return []
+  return found
+}
+
+const FIRST_WORD = GPR >>> 2
+const RECORD_WORDS = RECORD_BYTES >>> 2
+const FPU_WORD = FPU >>> 2
+const MEMORY_WORD = MEMORY >>> 2
+
+/** Quickly: did both end, with the same state in everything, undefined or not. */
+function isSame(theirs: Records, ours: Records, index: number): boolean {
+  const a = theirs.u32
+  const b = ours.u32
+  const at = index * RECORD_WORDS
+  if (a[at + (VECTOR >>> 2)] !== BP || b[at + (VECTOR >>> 2)] !== BP) return false
+  if (a[at + (RIP >>> 2)] !== b[at + (RIP >>> 2)]) return false
+  if (a[at + (REST >>> 2)] !== b[at + (REST >>> 2)]) return false
+  for (let i = FIRST_WORD; i < RECORD_WORDS; i++) {
+    const difference = ((a[at + i] as number) ^ (b[at + i] as number)) & comparedBits(i)
+    if (difference !== 0) return false
+  }
+  return true
+}
+
+/** Which bits of a word of an outcome count. */
+function comparedBits(word: number): number {
+  if (word === RFLAGS >>> 2) return FLAGS
+  if (word < START >>> 2 || word >= MEMORY_WORD) return -1
+  const fpu = word - FPU_WORD
+  if (fpu < 0) return 0
+  // The tag word, but neither the opcode nor the pointers of the last x87 instruction.
+  if (fpu === 1) return 0xff
+  return fpu === 0 || fpu === 6 || (fpu >= 8 && fpu < 104) ? -1 : 0
+}
+
+function compareBytes(
+  what: string,
+  theirs: Records,
+  ours: Records,
+  from: number,
+  bytes: number,
+  found: string[],
+): void {
+  for (let i = from; i < from + bytes; i++) {
+    if (theirs.u8[i] === ours.u8[i]) continue
+    const start = from + ((i - from) & ~7)
+    const end = Math.min(start + 16, from + bytes)
+    const text = ({ u8 }: Records) => Buffer.from(u8.subarray(start, end)).toString('hex')
+    found.push(`${what} from byte ${start - from}: processor ${text(theirs)}, ours ${text(ours)}`)
     return
   }
 }

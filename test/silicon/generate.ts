@@ -1,6 +1,7 @@
 // Test cases: for a variant, an encoding with random operands, prefixes and addressing form, and a
 // state that makes its memory operands fall near a border of the data pages.
 
+import type { Row } from '../../src/x86/decode/row.ts'
 import {
   dataSelector,
   Encoding,
@@ -76,7 +77,7 @@ export class Generator {
     this.#registers(variant, mode)
     this.#memory()
     this.#fpu(variant)
-    prepare(variant.row.name, this.#encoding, r, this)
+    prepare(variant.row, this.#encoding, r, this)
     const isString = variant.row.operands.some(({ kind }) => kind === 'X' || kind === 'Y')
     const df = r.oneIn(isString ? 3 : 8) ? DF : 0
     records.setNumber(index, RFLAGS, 0x202 | (r.next() & ARITHMETIC) | df)
@@ -249,7 +250,8 @@ export class Generator {
 }
 
 /** Puts values that make sense where some instructions look for selectors, flags and addresses. */
-function prepare(name: string, encoding: Encoding, r: Random, out: Generator): void {
+function prepare(row: Row, encoding: Encoding, r: Random, out: Generator): void {
+  const { name } = row
   const step = encoding.size / 8
   const top = out.stackTop
   switch (name) {
@@ -269,18 +271,24 @@ function prepare(name: string, encoding: Encoding, r: Random, out: Generator): v
       out.poke(top + 3 * step, step, nearBorder(r))
       out.poke(top + 4 * step, step, r.oneIn(3) ? dataSelector(r) : 0x2b)
       return
+    case 'RET':
+      if (!r.oneIn(4)) out.poke(top, 8, out.placeToGo())
+      return
     case 'CALL':
     case 'JMP':
-      if (encoding.target < 0 || r.oneIn(6)) return
-      out.poke(encoding.target, step, out.placeToGo())
-      out.poke(encoding.target + Math.min(step, 4), 2, farSelector(r))
+      if (r.oneIn(6)) return
+      if (row.operands[0]?.size === 'p') {
+        out.poke(encoding.target, step, out.placeToGo())
+        out.poke(encoding.target + step, 2, farSelector(r))
+      } else if (encoding.target >= 0) out.poke(encoding.target, 8, out.placeToGo())
+      else if (encoding.rm >= 0) out.setRegister(encoding.rm, 64, out.placeToGo())
       return
     case 'LDS':
     case 'LES':
     case 'LSS':
     case 'LFS':
     case 'LGS':
-      out.poke(encoding.target + Math.min(step, 4), 2, dataSelector(r))
+      out.poke(encoding.target + step, 2, dataSelector(r))
       return
     case 'POP':
       out.poke(top, 2, dataSelector(r))

@@ -1,7 +1,6 @@
-// Our execution of a test case: the processor at CPL 3 with the same pages as runner.c has, and
-// an IDT whose handlers halt, so that an exception shows as the handler that was reached.
+// Our execution of a case: a processor with the pages and segments that runner.c has under Linux,
+// and an IDT whose handlers halt, so that an exception shows as the handler that was reached.
 
-import { BareMachine } from '../../src/x86/testing/bare-machine.ts'
 import {
   CR0_PG,
   CR4_FSGSBASE,
@@ -17,19 +16,39 @@ import {
 import * as S from '../../src/x86/state.ts'
 import { updateWalker } from '../../src/x86/system/control-registers.ts'
 import { setSegment } from '../../src/x86/system/segment-access.ts'
+import { BareMachine } from '../../src/x86/testing/bare-machine.ts'
 import {
   CODE,
+  CODE_AT,
+  CODE_BYTES,
+  CR2,
   DATA,
-  FPU_BYTES,
-  type Outcome,
-  type TestCase,
-  WINDOW_BYTES,
+  DATA_BYTES,
+  ERROR_CODE,
+  FPU,
+  FS_BASE,
+  GPR,
+  GS_BASE,
+  hashOfRest,
+  INSTRUCTION,
+  INSTRUCTION_BYTES,
+  MEMORY,
+  NUMBER,
+  RECORD_BYTES,
+  type Records,
+  REST,
+  RFLAGS,
+  RIP,
+  SELECTORS,
+  START,
+  VECTOR,
   WINDOWS,
-} from './case.ts'
+} from './layout.ts'
+import { descriptorOf, GDT as GDT_ENTRIES, LDT as LDT_ENTRIES } from './modes.ts'
 
-// Physical addresses, all within the first MiB, which is mapped for the supervisor.
 /** Where the supervisor sees the first MiB: where no case's address leads by chance. */
 const HIGH = 0xffffffff80000000n
+// Physical addresses.
 const PML4 = 0x1000
 const PDPT = 0x2000
 const PD = 0x3000
@@ -37,12 +56,13 @@ const PT_LOW = 0x4000
 const PT_DATA = 0x5000
 const PT_CODE = 0x6000
 const PDPT_HIGH = 0x7000
-const PD_HIGH = 0xf000
 const IDT = 0x8000
 const GDT = 0x9000
 const TSS = 0xa000
+const LDT = 0xa800
 const STACK_TOP = 0xc000
 const HANDLERS = 0xd000
+const PD_HIGH = 0xf000
 const CODE_FRAME = 0x20000
 const DATA_FRAME = 0x24000
 
@@ -51,13 +71,18 @@ const RW = 2n
 const US = 4n
 const NX = 1n << 63n
 
-const USER_CODE = 0x33
-const USER_DATA = 0x2b
 const KERNEL_CODE = 0x10
 const HLT = 0xf4
+const INT3 = 0xcc
+/** Vectors that push an error code. */
+const WITH_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
+/** Runs that an instruction may take: repeated ones take several. */
+const MOST_RUNS = 64
 
 export class OurProcessor {
   readonly machine = new BareMachine(1 << 20)
+  readonly #segments = new Map<number, bigint>()
+  #dirty = { at: CODE_FRAME, bytes: CODE_BYTES }
 
   constructor() {
     this.#writeTables()
@@ -72,6 +97,7 @@ export class OurProcessor {
     cpu.setU64(S.GDT_BASE, HIGH + BigInt(GDT))
     cpu.set32(S.GDT_LIMIT, 0x7f)
     setSegment(cpu, S.TR, 0x40, HIGH + BigInt(TSS), 0x67, 0x8b00)
+    setSegment(cpu, S.LDTR, 0x50, HIGH + BigInt(LDT), LDT_ENTRIES.length * 8 + 7, 0x8200)
     updateWalker(cpu)
     cpu.flushTlb()
   }
@@ -82,8 +108,7 @@ export class OurProcessor {
   }
 
   #writeTables(): void {
-    const entry = (table: number, index: number, value: bigint) =>
-      this.#u64(table + index * 8, value)
+    const entry = (table: number, index: number, value: bigint) => this.#u64(table + index * 8, value)
     entry(PML4, 0, BigInt(PDPT) | P | RW | US)
     entry(PDPT, 0, BigInt(PD) | P | RW | US)
     entry(PML4, 511, BigInt(PDPT_HIGH) | P | RW)
@@ -95,125 +120,179 @@ export class OurProcessor {
     for (let i = 0; i < 3; i++) {
       entry(PT_DATA, i, BigInt(DATA_FRAME + i * 4096) | P | US | NX | (i < 2 ? RW : 0n))
     }
-    for (let i = 0; i < 2; i++) entry(PT_CODE, i, BigInt(CODE_FRAME + i * 4096) | P | US | RW)
-    // Code and data of ring 0, then data and code of ring 3.
-    this.#u64(GDT + KERNEL_CODE, 0x00af9b000000ffffn)
-    this.#u64(GDT + 0x18, 0x00cf93000000ffffn)
-    this.#u64(GDT + 0x28, 0x00cff3000000ffffn)
-    this.#u64(GDT + 0x30, 0x00affb000000ffffn)
+    for (let i = 0; i < 2; i++) entry(PT_CODE, i, BigInt(CODE_FRAME + i * 4096) | P | US)
+    const describe = (selector: number, descriptor: bigint) => {
+      this.#u64((selector & 4 ? LDT : GDT) + (selector & ~7), descriptor)
+      this.#segments.set(selector | 3, descriptor)
+    }
+    for (const [index, descriptor] of GDT_ENTRIES) describe(index * 8, descriptor)
+    for (const [i, line] of LDT_ENTRIES.entries()) describe((i + 1) * 8 + 4, descriptorOf(line))
     this.#u64(TSS + 4, HIGH + BigInt(STACK_TOP))
     // The I/O map lies beyond the limit: no port is allowed.
     this.#u64(TSS + 0x60, 0xffffn << 48n)
-    const handlers = new Uint8Array(0x1000).fill(HLT)
-    this.machine.load(HANDLERS, handlers)
+    this.machine.load(HANDLERS, new Uint8Array(0x1000).fill(HLT))
     for (let vector = 0; vector < 256; vector++) {
       const target = HIGH + BigInt(HANDLERS + vector * 8)
       const dpl = vector === 3 || vector === 4 ? 3n : 0n
-      const gate =
-        (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
+      const gate = (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
       this.#u64(IDT + vector * 16, gate | ((target & 0xffff0000n) << 32n))
       this.#u64(IDT + vector * 16 + 8, target >> 32n)
     }
   }
 
-  run(test: TestCase): Outcome {
+  /** Runs a case and writes the outcome. */
+  run(cases: Records, index: number, outcomes: Records): void {
+    this.#load(cases, index)
+    this.#execute()
+    this.#save(cases, index, outcomes)
+  }
+
+  #load(cases: Records, index: number): void {
     const { cpu, memory, ram } = this.machine
-    const codePages = new Uint8Array(8192).fill(0xcc)
-    codePages.set(test.code, test.codeOffset)
-    this.machine.load(CODE_FRAME, codePages)
-    this.machine.load(DATA_FRAME, new Uint8Array(12288))
-    for (const [i, window] of WINDOWS.entries()) {
-      const bytes = test.memory.subarray(i * WINDOW_BYTES, (i + 1) * WINDOW_BYTES)
-      this.machine.load(DATA_FRAME + window - DATA, bytes)
+    const from = index * RECORD_BYTES
+    const { u8 } = memory
+    this.#loadCode(cases, index)
+    u8.fill(0, ram + DATA_FRAME, ram + DATA_FRAME + DATA_BYTES)
+    let window = from + MEMORY
+    for (const { at, bytes } of WINDOWS) {
+      u8.set(cases.u8.subarray(window, window + bytes), ram + DATA_FRAME + at - DATA)
+      window += bytes
     }
-    for (const [n, value] of test.gpr.entries()) cpu.writeRegister(n, value)
-    setSegment(cpu, S.CS, USER_CODE, 0n, 0xffffffff, 0x00a0fb00)
-    setSegment(cpu, S.SS, USER_DATA, 0n, 0xffffffff, 0x00c0f300)
-    for (const segment of [S.DS, S.ES, S.FS, S.GS])
-      setSegment(cpu, segment, 0, 0n, 0xffffffff, 0x00c0f300)
+    u8.set(cases.u8.subarray(from + GPR, from + GPR + 128), cpu.state + S.GPR)
+    for (let segment = 0; segment < 6; segment++) {
+      const selector = cases.u16[((from + SELECTORS) >>> 1) + segment] as number
+      this.#setSegment(segment, selector)
+    }
+    if (cpu.selector(S.FS) <= 3) cpu.setSegmentBase(S.FS, cases.u64(index, FS_BASE))
+    if (cpu.selector(S.GS) <= 3) cpu.setSegmentBase(S.GS, cases.u64(index, GS_BASE))
     cpu.set32(S.CPL, 3)
-    cpu.rflags = test.rflags
-    cpu.rip = BigInt(CODE + test.codeOffset)
+    cpu.rflags = cases.word(index, RFLAGS)
+    cpu.rip = BigInt(cases.word(index, START))
     cpu.isHalted = false
-    cpu.setU64(S.CR2, 0n)
-    this.#loadFpu(test.fpu)
+    cpu.hasShadow = false
+    this.#loadFpu(cases, from + FPU)
     cpu.modeChanged()
-    // A string instruction may take several runs.
-    const start = cpu.rip
-    for (let i = 0; i < 100; i++) {
+  }
+
+  #loadCode(cases: Records, index: number): void {
+    const { memory, ram, engine } = this.machine
+    const offset = cases.word(index, CODE_AT) - CODE
+    const at = CODE_FRAME + offset
+    const bytes = Math.min(INSTRUCTION_BYTES, CODE_BYTES - offset)
+    const from = index * RECORD_BYTES + INSTRUCTION
+    memory.u8.fill(INT3, ram + this.#dirty.at, ram + this.#dirty.at + this.#dirty.bytes)
+    memory.u8.set(cases.u8.subarray(from, from + bytes), ram + at)
+    engine.written(ram + this.#dirty.at, this.#dirty.bytes)
+    engine.written(ram + at, bytes)
+    this.#dirty = { at, bytes }
+  }
+
+  #setSegment(segment: number, selector: number): void {
+    const { cpu } = this.machine
+    const descriptor = this.#segments.get(selector)
+    if (descriptor === undefined) {
+      // A null selector.
+      setSegment(cpu, segment, selector, 0n, 0, 0x10000)
+      return
+    }
+    const low = Number(descriptor & 0xffffffffn)
+    const high = Number(descriptor >> 32n)
+    const base = (((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff000000)) >>> 0)
+    const units = (low & 0xffff) | (high & 0xf0000)
+    const limit = high & 0x800000 ? units * 4096 + 4095 : units
+    setSegment(cpu, segment, selector, BigInt(base), limit, high & 0xf0ff00)
+  }
+
+  #execute(): void {
+    const { cpu } = this.machine
+    const start = cpu.getU32(S.RIP)
+    for (let i = 0; i < MOST_RUNS; i++) {
       cpu.run(1)
-      if (cpu.rip !== start) break
+      if (cpu.getU32(S.RIP) !== start || cpu.getU32(S.RIP + 4) !== 0) break
     }
-    const memoryAfter = new Uint8Array(WINDOWS.length * WINDOW_BYTES)
-    for (const [i, window] of WINDOWS.entries()) {
-      const at = ram + DATA_FRAME + window - DATA
-      memoryAfter.set(memory.u8.subarray(at, at + WINDOW_BYTES), i * WINDOW_BYTES)
+  }
+
+  #save(cases: Records, index: number, out: Records): void {
+    const { cpu, memory, ram } = this.machine
+    const to = index * RECORD_BYTES
+    const { u8 } = memory
+    out.setWord(index, NUMBER, cases.word(index, NUMBER))
+    out.u8.set(u8.subarray(cpu.state + S.GPR, cpu.state + S.GPR + 128), to + GPR)
+    let window = to + MEMORY
+    for (const { at, bytes } of WINDOWS) {
+      const from = ram + DATA_FRAME + at - DATA
+      out.u8.set(u8.subarray(from, from + bytes), window)
+      window += bytes
     }
-    const gpr = BigUint64Array.from({ length: 16 }, (_, n) => cpu.readRegister(n))
-    const rest = { fpu: this.#storeFpu(), memory: memoryAfter }
+    out.setWord(index, REST, hashOfRest(memory.u32, (ram + DATA_FRAME) >>> 2))
+    this.#saveFpu(out, to + FPU)
+    for (let segment = 0; segment < 6; segment++) {
+      out.u16[((to + SELECTORS) >>> 1) + segment] = cpu.selector(segment)
+    }
+    out.setU64(index, FS_BASE, cpu.segmentBase(S.FS))
+    out.setU64(index, GS_BASE, cpu.segmentBase(S.GS))
     if (cpu.cpl !== 0) {
-      return {
-        vector: 3,
-        errorCode: 0,
-        cr2: 0n,
-        rip: cpu.rip + 1n,
-        gpr,
-        rflags: cpu.rflags,
-        ...rest,
-      }
+      out.setWord(index, VECTOR, 3)
+      out.setWord(index, ERROR_CODE, 0)
+      out.setU64(index, CR2, 0n)
+      out.setU64(index, RIP, cpu.rip + 1n)
+      out.setWord(index, RFLAGS, cpu.rflags)
+      out.setWord(index, RFLAGS + 4, 0)
+      return
     }
-    const rip = Number(cpu.rip - HIGH)
-    const vector = (rip - HANDLERS) >> 3
-    const frame = ram + Number(cpu.readRegister(S.RSP) - HIGH)
-    const hasCode = [8, 10, 11, 12, 13, 14, 17].includes(vector)
-    const word = (i: number) => memory.view.getBigUint64(frame + (i + (hasCode ? 1 : 0)) * 8, true)
-    gpr[S.RSP] = word(3)
-    return {
-      vector,
-      errorCode: hasCode ? Number(memory.view.getBigUint64(frame, true)) : 0,
-      cr2: cpu.getU64(S.CR2),
-      rip: word(0),
-      gpr,
-      rflags: Number(word(2)),
-      ...rest,
-    }
+    this.#saveException(out, index)
   }
 
-  #loadFpu(image: Uint8Array): void {
+  /** Reads what the exception pushed. */
+  #saveException(out: Records, index: number): void {
+    const { cpu, memory, ram } = this.machine
+    const vector = (cpu.getU32(S.RIP) - Number(HIGH & 0xffffffffn) - HANDLERS) >> 3
+    const offset = cpu.getU32(S.GPR + S.RSP * 8) - Number(HIGH & 0xffffffffn)
+    const frame = ram + offset + (WITH_CODE.has(vector) ? 8 : 0)
+    const { view } = memory
+    out.setWord(index, VECTOR, vector)
+    out.setWord(index, ERROR_CODE, WITH_CODE.has(vector) ? view.getUint32(ram + offset, true) : 0)
+    out.setU64(index, CR2, cpu.getU64(S.CR2))
+    out.setU64(index, RIP, view.getBigUint64(frame, true))
+    out.u16[((index * RECORD_BYTES + SELECTORS) >>> 1) + S.CS] = view.getUint16(frame + 8, true)
+    out.setU64(index, RFLAGS, view.getBigUint64(frame + 16, true))
+    out.setU64(index, GPR + S.RSP * 8, view.getBigUint64(frame + 24, true))
+    out.u16[((index * RECORD_BYTES + SELECTORS) >>> 1) + S.SS] = view.getUint16(frame + 32, true)
+  }
+
+  #loadFpu(cases: Records, from: number): void {
     const { cpu, memory } = this.machine
-    const view = new DataView(image.buffer, image.byteOffset, image.byteLength)
-    const fsw = view.getUint16(2, true)
-    cpu.set32(S.FCW, view.getUint16(0, true))
+    const { view, u8 } = cases
+    const fsw = view.getUint16(from + 2, true)
+    cpu.set32(S.FCW, view.getUint16(from, true))
     cpu.set32(S.FSW, fsw)
-    cpu.set32(S.FTW, image[4] as number)
-    cpu.set32(S.MXCSR, view.getUint32(24, true))
+    cpu.set32(S.FTW, u8[from + 4] as number)
+    cpu.set32(S.MXCSR, view.getUint32(from + 24, true))
     for (let i = 0; i < 8; i++) {
       const at = cpu.state + S.X87 + ((((fsw >> 11) & 7) + i) & 7) * S.X87_SIZE
-      memory.u8.set(image.subarray(32 + i * 16, 32 + i * 16 + 10), at)
+      memory.u8.set(u8.subarray(from + 32 + i * 16, from + 42 + i * 16), at)
     }
     for (let i = 0; i < 16; i++) {
       const at = cpu.state + S.VECTORS + i * S.VECTOR_SIZE
-      memory.u8.set(image.subarray(160 + i * 16, 176 + i * 16), at)
+      memory.u8.set(u8.subarray(from + 160 + i * 16, from + 176 + i * 16), at)
     }
   }
 
-  #storeFpu(): Uint8Array {
+  #saveFpu(out: Records, to: number): void {
     const { cpu, memory } = this.machine
-    const image = new Uint8Array(FPU_BYTES)
-    const view = new DataView(image.buffer)
+    const { view, u8 } = out
     const fsw = cpu.getU32(S.FSW)
-    view.setUint16(0, cpu.getU32(S.FCW), true)
-    view.setUint16(2, fsw, true)
-    image[4] = cpu.getU32(S.FTW)
-    view.setUint32(24, cpu.getU32(S.MXCSR), true)
+    view.setUint16(to, cpu.getU32(S.FCW), true)
+    view.setUint16(to + 2, fsw, true)
+    u8[to + 4] = cpu.getU32(S.FTW)
+    view.setUint32(to + 24, cpu.getU32(S.MXCSR), true)
     for (let i = 0; i < 8; i++) {
       const at = cpu.state + S.X87 + ((((fsw >> 11) & 7) + i) & 7) * S.X87_SIZE
-      image.set(memory.u8.subarray(at, at + 10), 32 + i * 16)
+      u8.set(memory.u8.subarray(at, at + 10), to + 32 + i * 16)
     }
     for (let i = 0; i < 16; i++) {
       const at = cpu.state + S.VECTORS + i * S.VECTOR_SIZE
-      image.set(memory.u8.subarray(at, at + 16), 160 + i * 16)
+      u8.set(memory.u8.subarray(at, at + 16), to + 160 + i * 16)
     }
-    return image
   }
 }

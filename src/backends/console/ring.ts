@@ -74,7 +74,11 @@ export class ConsoleRing {
     const output = this.#drain()
     const isFed = this.#feed()
     if (output || isFed) this.#page.notify()
-    if (!output) return
+    if (output) this.show(output)
+  }
+
+  /** Output of the guest, whichever way it came: also what it wrote to Xen's own console. */
+  show(output: Uint8Array): void {
     this.scrollback.append(output)
     for (const listener of [...this.#listeners]) listener(output)
   }

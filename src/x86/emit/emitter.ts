@@ -100,11 +100,12 @@ export abstract class Emitter {
   abstract next(): void
   /** Executes this instruction again (a string instruction that goes on), within the budget. */
   abstract again(): void
-  /** Near branch to the target in the instruction. Ends the path. */
-  abstract jump(target: Operand): void
+  /** Near branch to the target in the instruction. Ends the path. `commit` as in jumpTo. */
+  abstract jump(target: Operand, commit?: () => void): void
   /**
-   * Near branch to a computed RIP (i64). `commit` runs when the target is known to be canonical
-   * and before anything else can fail: what the branch changes besides RIP. Ends the path.
+   * Near branch to a computed RIP (i64). `commit` runs when the target is known to lie within
+   * the code segment and before anything else can fail: what the branch changes besides RIP.
+   * Ends the path.
    */
   abstract jumpTo(rip: Value, commit?: () => void): void
 

@@ -1,50 +1,21 @@
 // AES-NI: rounds of the Advanced Encryption Standard on vectors. (FIPS 197; SDM vol. 2: AESDEC
-// AESDECLAST AESENC AESENCLAST AESIMC AESKEYGENASSIST.) No tables in memory: the substitution is
-// sixteen lookups of sixteen bytes each, of which all but one give zero.
+// AESDECLAST AESENC AESENCLAST AESIMC AESKEYGENASSIST.)
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
+import { INVERSE, substitute, vectorTimesX } from './galois-field.ts'
 import { bytesOf, constantOf } from './vector-operands.ts'
 
-/** FIPS 197, 4.2: multiplication by x modulo x^8 + x^4 + x^3 + x + 1. */
-function timesX(a: number): number {
-  return ((a << 1) ^ (a & 0x80 ? 0x11b : 0)) & 0xff
+/** FIPS 197, 5.1.1: the inverse in the field, then an affine map. */
+export const SUBSTITUTION = INVERSE.map((inverse) => affine(inverse))
+
+function affine(a: number): number {
+  const rotated = (n: number) => (a << n) | (a >> (8 - n))
+  return (a ^ rotated(1) ^ rotated(2) ^ rotated(3) ^ rotated(4) ^ 0x63) & 0xff
 }
 
-/** FIPS 197, 5.1.1: the inverse in GF(2^8), then an affine map. */
-function makeSubstitution(): Uint8Array {
-  const table = new Uint8Array(256)
-  // p runs through all powers of the generator 3 and q through those of its inverse.
-  let p = 1
-  let q = 1
-  do {
-    p ^= timesX(p)
-    q ^= q << 1
-    q ^= q << 2
-    q ^= q << 4
-    q &= 0xff
-    if (q & 0x80) q ^= 0x09
-    const rotated = (n: number) => (q << n) | (q >> (8 - n))
-    table[p] = (q ^ rotated(1) ^ rotated(2) ^ rotated(3) ^ rotated(4) ^ 0x63) & 0xff
-  } while (p !== 1)
-  table[0] = 0x63
-  return table
-}
-
-export const SUBSTITUTION = makeSubstitution()
 const INVERSE_SUBSTITUTION = Uint8Array.from({ length: 256 }, (_, i) => SUBSTITUTION.indexOf(i))
-
-function substitute(f: FunctionBuilder, state: Value, table: Uint8Array): Value {
-  let result: Value | undefined
-  for (let row = 0; row < 16; row++) {
-    const entries = f.v128(table.subarray(16 * row, 16 * row + 16))
-    const place = f.op('v128.xor', state, constantOf(f, 1, () => 16 * row))
-    const found = f.op('i8x16.swizzle', entries, place)
-    result = result ? f.op('v128.or', result, found) : found
-  }
-  return result as Value
-}
 
 /** The state's bytes lie column by column: byte 4 c + r is in row r. */
 function shiftRows(f: FunctionBuilder, state: Value, direction: 1 | -1): Value {
@@ -56,11 +27,6 @@ function shiftRows(f: FunctionBuilder, state: Value, direction: 1 | -1): Value {
 function rotated(f: FunctionBuilder, state: Value, count: number): Value {
   const lanes = bytesOf((i) => (i & 12) | ((i + count) & 3))
   return f.shuffle([...lanes], state, state)
-}
-
-function vectorTimesX(f: FunctionBuilder, a: Value): Value {
-  const carries = f.op('v128.and', f.op('i8x16.shr_s', a, f.i32(7)), constantOf(f, 1, () => 0x1b))
-  return f.op('v128.xor', f.op('i8x16.add', a, a), carries)
 }
 
 /** FIPS 197, 5.1.3: columns times {03}x^3 + {01}x^2 + {01}x + {02}. */

@@ -61,8 +61,7 @@ function returnAddress(e: Emitter, bits: number): Value {
 
 define('CALL', ['E8 Jz f64 end'], (e, target) => {
   const bits = e.shape.operandSize
-  e.push(returnAddress(e, bits), bits)
-  e.jump(target)
+  e.jump(target, () => e.push(returnAddress(e, bits), bits))
 })
 
 define('CALL', ['FF /2 Ev f64 end'], (e, target) => {

@@ -27,7 +27,10 @@ function lowProduct(f: FunctionBuilder, a: Value, b: Value): Value {
       const [, y] = parts[(column - i) & 3] as readonly [Value, Value]
       return f.mul(x, y)
     })
-    return part(combined(products, (x, y) => f.xor(x, y)), column)
+    return part(
+      combined(products, (x, y) => f.xor(x, y)),
+      column,
+    )
   })
   return combined(columns, (x, y) => f.or(x, y))
 }

@@ -92,14 +92,14 @@ const multiplyAddBytes: PackedFunction = (f, a, b) => {
   const eight = f.i32(8)
   const even = f.op(
     'i16x8.mul',
-    f.op('v128.and', a, constantOf(f, 2, () => 0xff)),
+    f.op(
+      'v128.and',
+      a,
+      constantOf(f, 2, () => 0xff),
+    ),
     f.op('i16x8.shr_s', f.op('i16x8.shl', b, eight), eight),
   )
-  const odd = f.op(
-    'i16x8.mul',
-    f.op('i16x8.shr_u', a, eight),
-    f.op('i16x8.shr_s', b, eight),
-  )
+  const odd = f.op('i16x8.mul', f.op('i16x8.shr_u', a, eight), f.op('i16x8.shr_s', b, eight))
   return f.op('i16x8.add_sat_s', even, odd)
 }
 
@@ -116,20 +116,28 @@ const multiplyRound: PackedFunction = (f, a, b) => {
 
 /** PSADBW: sums of the differences of eight bytes each. */
 const sumOfDifferences: PackedFunction = (f, a, b) => {
-  const differences = f.op(
-    'v128.or',
-    f.op('i8x16.sub_sat_u', a, b),
-    f.op('i8x16.sub_sat_u', b, a),
-  )
+  const differences = f.op('v128.or', f.op('i8x16.sub_sat_u', a, b), f.op('i8x16.sub_sat_u', b, a))
   const words = f.op('i16x8.extadd_pairwise_i8x16_u', differences)
   const doubles = f.op('i32x4.extadd_pairwise_i16x8_u', words)
-  const low = f.op('v128.and', doubles, constantOf(f, 8, () => 0xffffffffn))
+  const low = f.op(
+    'v128.and',
+    doubles,
+    constantOf(f, 8, () => 0xffffffffn),
+  )
   return f.op('i64x2.add', low, f.op('i64x2.shr_u', doubles, f.i32(32)))
 }
 
 /** PSHUFB: an index with its top bit set gives zero. */
 const shuffleBytes: PackedFunction = (f, a, b, bytes) =>
-  f.op('i8x16.swizzle', a, f.op('v128.and', b, constantOf(f, 1, () => 0x80 | (bytes - 1))))
+  f.op(
+    'i8x16.swizzle',
+    a,
+    f.op(
+      'v128.and',
+      b,
+      constantOf(f, 1, () => 0x80 | (bytes - 1)),
+    ),
+  )
 
 /** PSIGN: a negated where b is negative, zero where b is zero. */
 const sign =
@@ -145,11 +153,19 @@ const leastWord: PackedFunction = (f, _a, b) => {
   // The place lies below the value, so that one comparison finds the first of equals.
   const withPlace = (half: 'low' | 'high', first: number) => {
     const wide = f.op('i32x4.shl', f.op(`i32x4.extend_${half}_i16x8_u`, b), f.i32(3))
-    return f.op('v128.or', wide, constantOf(f, 4, (i) => first + i))
+    return f.op(
+      'v128.or',
+      wide,
+      constantOf(f, 4, (i) => first + i),
+    )
   }
   let least = f.op('i32x4.min_u', withPlace('low', 0), withPlace('high', 4))
   const swapped = (lanes: number[]) => f.shuffle(lanes, least, least)
-  least = f.op('i32x4.min_u', least, swapped([8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7]))
+  least = f.op(
+    'i32x4.min_u',
+    least,
+    swapped([8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7]),
+  )
   least = f.op('i32x4.min_u', least, swapped([4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3]))
   const found = f.lane('i32x4.extract_lane', 0, least)
   const place = f.shl(f.and(found, f.i32(7)), f.i32(16))

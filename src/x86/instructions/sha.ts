@@ -16,7 +16,9 @@ function words(f: FunctionBuilder, vector: Value): Words {
 /** A vector from its elements, the lowest first. */
 function vectorOf(f: FunctionBuilder, elements: Words): Value {
   const first = f.op('i32x4.splat', elements[0])
-  return elements.slice(1).reduce((v, word, i) => f.lane('i32x4.replace_lane', i + 1, v, word), first)
+  return elements
+    .slice(1)
+    .reduce((v, word, i) => f.lane('i32x4.replace_lane', i + 1, v, word), first)
 }
 
 const xor = (f: FunctionBuilder, ...values: Value[]) => values.reduce((a, b) => f.xor(a, b))

@@ -74,7 +74,9 @@ for (const { suffix, prefix, bits } of FORMS) {
 const dotSingles = exact((ctx, words, at) => {
   const immediate = words[at + 8] as number
   const product = (i: number) =>
-    (immediate >> (4 + i)) & 1 ? A.mul32(ctx, words[at + i] as number, words[at + 4 + i] as number) : 0
+    (immediate >> (4 + i)) & 1
+      ? A.mul32(ctx, words[at + i] as number, words[at + 4 + i] as number)
+      : 0
   let [a, b, c, d] = [0, 0, 0, 0]
   const isMasked =
     step(ctx, () => {
@@ -133,9 +135,11 @@ for (const [name, opcode, approximate] of [
   const all = exact32((_ctx, a) => approximate(a), 4)
   const one = exact32((_ctx, a) => approximate(a), 1)
   define(`${name}PS`, [`NP 0F ${opcode} /r Vx,Wx sse align +sse`], (e, dst, src) =>
-    e.write(dst, runExact(e, all, 'v128', e.read(src))))
+    e.write(dst, runExact(e, all, 'v128', e.read(src))),
+  )
   define(`${name}SS`, [`F3 0F ${opcode} /r Vss,Wss sse +sse`], (e, dst, src) =>
-    e.write(dst, runExact(e, one, 'i32', e.read(src))))
+    e.write(dst, runExact(e, one, 'i32', e.read(src))),
+  )
 }
 
 // Sums of four absolute differences each, at eight successive places.
@@ -151,7 +155,10 @@ define('MPSADBW', ['66 0F 3A 42 /r Vx,Wx,Ib sse align +sse4_1'], (e, dst, src, o
   const immediate = e.read(operand)
   const offset = (bit: number, count: number) =>
     f.shl(f.and(f.shrU(immediate, f.i32(bit)), f.i32(count - 1)), f.i32(2))
-  e.write(dst, sumsOfDifferences(e, shiftedBytes(e, a, offset(2, 2)), shiftedBytes(e, b, offset(0, 4))))
+  e.write(
+    dst,
+    sumsOfDifferences(e, shiftedBytes(e, a, offset(2, 2)), shiftedBytes(e, b, offset(0, 4))),
+  )
 })
 
 function sumsOfDifferences(e: Emitter, a: Value, b: Value): Value {

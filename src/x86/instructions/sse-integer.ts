@@ -7,7 +7,8 @@ import { define } from '../decode/define.ts'
 import * as S from '../state.ts'
 import { PACKED_INTEGER, type PackedOperation } from './packed-integer.ts'
 import { PACKED_MERGE, UNPACK_LOW } from './packed-merge.ts'
-import { defineMmx, enterMmx, raisePending, readMmx, readVector, writeMmx } from './vector-operands.ts'
+import { defineMmx, enterMmx, readMmx, readVector, writeMmx } from './vector-operands.ts'
+import { waitForErrors } from './x87-emit.ts'
 
 function defineOperation(
   { name, opcode, mmx, sse, run }: PackedOperation,
@@ -100,7 +101,7 @@ define('PTEST', ['66 0F 38 17 /r Vx,Wx sse align +sse4_1'], (e, dst, src) => {
 })
 
 define('EMMS', ['NP 0F 77 mmx +mmx'], (e) => {
-  raisePending(e)
+  waitForErrors(e)
   enterMmx(e)
   e.stateStore('i32.store', S.FTW, e.f.i32(0))
 })

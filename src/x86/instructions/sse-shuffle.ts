@@ -258,11 +258,11 @@ defineMmx('PEXTRW', ['NP 0F C5 /r Gd,Nq,Ib mmx +sse'], (e, dst, src, number) =>
 )
 
 for (const [name, rows, size] of [
-  ['PINSRW', ['66 0F C4 /r:r Vx,Ed,Ib sse +sse2', '66 0F C4 /r:m Vx,Ew,Ib sse +sse2'], 2],
-  ['PINSRB', ['66 0F 3A 20 /r:r Vx,Ed,Ib sse +sse4_1', '66 0F 3A 20 /r:m Vx,Eb,Ib sse +sse4_1'], 1],
+  ['PINSRW', ['66 0F C4 /r:r Vx,Ey,Ib sse +sse2', '66 0F C4 /r:m Vx,Ew,Ib sse +sse2'], 2],
+  ['PINSRB', ['66 0F 3A 20 /r:r Vx,Ey,Ib sse +sse4_1', '66 0F 3A 20 /r:m Vx,Eb,Ib sse +sse4_1'], 1],
 ] as const) {
   define(name, rows, (e, dst, src, number) => {
-    const value = e.read(src)
+    const value = e.resize(e.read(src), src.bits, 32)
     e.write(dst, insert(e, e.read(dst), value, e.read(number), size, 16 / size))
   })
 }
@@ -273,9 +273,9 @@ define('PINSRD', ['66 0F 3A 22 /r Vx,Ey,Ib sse +sse4_1'], (e, dst, src, number) 
 })
 defineMmx(
   'PINSRW',
-  ['NP 0F C4 /r:r Pq,Ed,Ib mmx +sse', 'NP 0F C4 /r:m Pq,Ew,Ib mmx +sse'],
+  ['NP 0F C4 /r:r Pq,Ey,Ib mmx +sse', 'NP 0F C4 /r:m Pq,Ew,Ib mmx +sse'],
   (e, dst, src, number) => {
-    const value = e.read(src)
+    const value = e.resize(e.read(src), src.bits, 32)
     writeMmx(e, dst, insert(e, readMmx(e, dst), value, e.read(number), 2, 4))
   },
 )

@@ -1,9 +1,11 @@
 // PCMPESTRI, PCMPESTRM, PCMPISTRI and PCMPISTRM: comparisons of strings of bytes or words, in
 // TypeScript. (SDM vol. 1, 12.10.3 and vol. 2, 4.1: the immediate and its steps.)
 
+import type { Value } from '../../wasm/value.ts'
 import type { Cpu } from '../cpu.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter, Operand } from '../emit/emitter.ts'
+import { FLAG_CF, FLAG_OF, FLAG_SF, FLAG_ZF } from '../registers.ts'
 import * as S from '../state.ts'
 import { putVectors, takeVector, vectorBytes } from './vector-arguments.ts'
 import { writeVector } from './vector-operands.ts'
@@ -21,82 +23,95 @@ const MASKED_NEGATIVE = 0x30
 /** The last index rather than the first; a mask of elements rather than of bits. */
 const OTHER_OUTPUT = 0x40
 
-interface Text {
-  readonly elements: readonly number[]
-  /** Elements that count. */
-  readonly length: number
+/** One of the two texts. They are made once: no instruction allocates. */
+class Text {
+  readonly elements = new Int32Array(16)
+  /** Elements of the vector. */
+  count = 0
+  /** Elements that belong to the text. */
+  length = 0
+
+  /** Takes a vector at `at`; `length` is negative if a zero ends the text. */
+  load(view: DataView, at: number, format: number, length: number): void {
+    const isSigned = (format & SIGNED) !== 0
+    const { elements } = this
+    this.count = format & WORDS ? 8 : 16
+    let end = this.count
+    for (let i = this.count - 1; i >= 0; i--) {
+      const element =
+        this.count === 8
+          ? view.getInt16(at + 2 * i, true) & (isSigned ? -1 : 0xffff)
+          : view.getInt8(at + i) & (isSigned ? -1 : 0xff)
+      elements[i] = element
+      if (element === 0) end = i
+    }
+    this.length = length < 0 ? end : Math.min(length, this.count)
+  }
+
+  at(i: number): number {
+    return this.elements[i] as number
+  }
 }
 
-/** `length`: as given by a register, or undefined if a zero ends the text. */
-function textOf(bytes: Uint8Array, at: number, format: number, length: number | undefined): Text {
-  const view = new DataView(bytes.buffer, bytes.byteOffset + at, 16)
-  const isWide = (format & WORDS) !== 0
-  const isSigned = (format & SIGNED) !== 0
-  const elements = Array.from({ length: isWide ? 8 : 16 }, (_, i) => {
-    if (isWide) return isSigned ? view.getInt16(2 * i, true) : view.getUint16(2 * i, true)
-    return isSigned ? view.getInt8(i) : view.getUint8(i)
-  })
-  const end = elements.indexOf(0)
-  return { elements, length: length ?? (end < 0 ? elements.length : end) }
-}
+const first = new Text()
+const second = new Text()
 
 /** The bits of IntRes1: for each element of `b`, whether it is found in `a` as the mode says. */
 function aggregate(a: Text, b: Text, mode: number): number {
-  const count = a.elements.length
-  const at = (text: Text, i: number) => text.elements[i] as number
   let result = 0
-  for (let j = 0; j < count; j++) {
+  for (let j = 0; j < a.count; j++) {
     let holds: boolean
-    if (mode === EQUAL_EACH) {
-      const [isIn, isInB] = [j < a.length, j < b.length]
-      holds = isIn && isInB ? at(a, j) === at(b, j) : isIn === isInB
-    } else if (mode === EQUAL_ANY) {
-      holds = j < b.length && isAny(a, at(b, j))
-    } else if (mode === RANGES) {
-      holds = j < b.length && isInRange(a, at(b, j))
-    } else {
-      holds = startsAt(a, b, j)
-    }
+    if (mode === EQUAL_EACH) holds = isSame(a, b, j)
+    else if (mode === EQUAL_ANY) holds = j < b.length && isAny(a, b.at(j))
+    else if (mode === RANGES) holds = j < b.length && isInRange(a, b.at(j))
+    else holds = startsAt(a, b, j)
     if (holds) result |= 1 << j
   }
   return result
 }
 
+/** Equal elements, or the end of both texts. */
+function isSame(a: Text, b: Text, i: number): boolean {
+  if (i >= a.length || i >= b.length) return i >= a.length && i >= b.length
+  return a.at(i) === b.at(i)
+}
+
 function isAny(set: Text, value: number): boolean {
-  const place = set.elements.indexOf(value)
-  return place >= 0 && place < set.length
+  for (let i = 0; i < set.length; i++) if (set.at(i) === value) return true
+  return false
 }
 
 function isInRange(ranges: Text, value: number): boolean {
-  const { elements, length } = ranges
-  for (let i = 0; i + 1 < length; i += 2) {
-    if ((elements[i] as number) <= value && value <= (elements[i + 1] as number)) return true
+  for (let i = 0; i + 1 < ranges.length; i += 2) {
+    if (ranges.at(i) <= value && value <= ranges.at(i + 1)) return true
   }
   return false
 }
 
 /** Equal ordered: `a` begins in `b` at j, as far as both reach. */
 function startsAt(a: Text, b: Text, j: number): boolean {
-  for (let i = 0; i < a.length && i + j < a.elements.length; i++) {
-    if (i + j >= b.length || a.elements[i] !== b.elements[i + j]) return false
+  for (let i = 0; i < a.length && i + j < a.count; i++) {
+    if (i + j >= b.length || a.at(i) !== b.at(i + j)) return false
   }
   return true
 }
 
-/** IntRes2, and flags as an RFLAGS image. */
-function compare(a: Text, b: Text, immediate: number): { mask: number; flags: number } {
-  const count = a.elements.length
-  const all = (1 << count) - 1
-  let mask = aggregate(a, b, immediate & AGGREGATION)
+/** IntRes2. */
+function compare(a: Text, b: Text, immediate: number): number {
+  const mask = aggregate(a, b, immediate & AGGREGATION)
   const polarity = immediate & POLARITY
-  if (polarity === NEGATIVE) mask ^= all
-  else if (polarity === MASKED_NEGATIVE) mask ^= (1 << b.length) - 1
+  if (polarity === NEGATIVE) return mask ^ ((1 << a.count) - 1)
+  return polarity === MASKED_NEGATIVE ? mask ^ ((1 << b.length) - 1) : mask
+}
+
+/** CF, ZF, SF and OF as an RFLAGS image; AF and PF are clear. */
+function flagsOf(mask: number, a: Text, b: Text): number {
   let flags = 0
-  if (mask !== 0) flags |= 1
-  if (b.length < count) flags |= 0x40
-  if (a.length < count) flags |= 0x80
-  if (mask & 1) flags |= 0x800
-  return { mask, flags }
+  if (mask !== 0) flags |= FLAG_CF
+  if (b.length < b.count) flags |= FLAG_ZF
+  if (a.length < a.count) flags |= FLAG_SF
+  if (mask & 1) flags |= FLAG_OF
+  return flags
 }
 
 function indexOf(mask: number, count: number, immediate: number): number {
@@ -116,29 +131,28 @@ function expand(bytes: Uint8Array, mask: number, count: number, immediate: numbe
   bytes[1] = mask >> 8
 }
 
-/** The number of elements that a register names: its magnitude, at most all. */
-function explicitLength(value: bigint, count: number): number {
-  const magnitude = value < 0n ? -value : value
-  return magnitude > BigInt(count) ? count : Number(magnitude)
-}
-
-/** Arguments: the immediate, and the lengths if `isExplicit`. Results: the flags and the index. */
-function run(cpu: Cpu, isExplicit: boolean): void {
-  const bytes = vectorBytes(cpu, 32)
+/** Arguments: the immediate and the lengths, or -1. Results: the flags and the index. */
+function run(cpu: Cpu): void {
+  const { memory } = cpu.engine
+  const at = cpu.state + S.BOUNCE
   const immediate = cpu.argumentLow(0)
-  const count = immediate & WORDS ? 8 : 16
-  const length = (i: number) =>
-    isExplicit ? explicitLength(BigInt.asIntN(64, cpu.argument(i)), count) : undefined
-  const a = textOf(bytes, 0, immediate, length(1))
-  const b = textOf(bytes, 16, immediate, length(2))
-  const { mask, flags } = compare(a, b, immediate)
-  cpu.setResult(BigInt(flags))
-  cpu.setResult(BigInt(indexOf(mask, count, immediate)), 1)
-  expand(bytes.subarray(0, 16), mask, count, immediate)
+  first.load(memory.view, at, immediate, cpu.argumentLow(1))
+  second.load(memory.view, at + 16, immediate, cpu.argumentLow(2))
+  const mask = compare(first, second, immediate)
+  const results = (cpu.state + S.ARGUMENTS) >>> 2
+  memory.i32[results] = flagsOf(mask, first, second)
+  memory.i32[results + 2] = indexOf(mask, first.count, immediate)
+  expand(vectorBytes(cpu, 16), mask, first.count, immediate)
 }
 
-const runExplicit = (cpu: Cpu) => run(cpu, true)
-const runImplicit = (cpu: Cpu) => run(cpu, false)
+/** i32: the magnitude of a length in a register, at most 16. */
+function explicitLength(e: Emitter, register: number): Value {
+  const { f } = e
+  const bits = e.shape.operandSize === 64 ? 64 : 32
+  const length = e.signExtend(e.read(e.gpr(register, bits)), bits)
+  const magnitude = f.select(f.ltS(length, f.i64(0)), f.neg(length), length)
+  return f.select(f.gtU(magnitude, f.i64(16)), f.i32(16), f.wrap(magnitude))
+}
 
 for (const [name, opcode, isExplicit, isIndex] of [
   ['PCMPESTRM', '60', true, false],
@@ -149,13 +163,10 @@ for (const [name, opcode, isExplicit, isIndex] of [
   const row = `66 0F 3A ${opcode} /r Vx,Wx,Ib sse +sse4_2`
   define(name, [row], (e: Emitter, a: Operand, b: Operand, immediate: Operand) => {
     const { f } = e
-    const second = e.read(b)
-    putVectors(e, e.read(a), second)
-    if (isExplicit) {
-      const bits = e.shape.operandSize === 64 ? 64 : 32
-      const length = (register: number) => e.signExtend(e.read(e.gpr(register, bits)), bits)
-      e.host(runExplicit, e.read(immediate), length(S.RAX), length(S.RDX))
-    } else e.host(runImplicit, e.read(immediate))
+    const other = e.read(b)
+    putVectors(e, e.read(a), other)
+    const length = (register: number) => (isExplicit ? explicitLength(e, register) : f.i32(-1))
+    e.host(run, e.read(immediate), length(S.RAX), length(S.RDX))
     if (isIndex) e.write(e.gpr(S.RCX, 32), f.wrap(e.hostResult(1)))
     else writeVector(e, { kind: 'vector', bits: 128, field: 0 }, takeVector(e))
     e.flags.assignImage(f.wrap(e.hostResult()))

@@ -7,12 +7,10 @@
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { Value } from '../../wasm/value.ts'
 import { define, type Meaning } from '../decode/define.ts'
-import { type Emitter, MF, type Operand } from '../emit/emitter.ts'
+import type { Emitter, Operand } from '../emit/emitter.ts'
 import * as S from '../state.ts'
-
-/** x87 status word: TOP, and the summary of unmasked exceptions. */
-const FSW_TOP = 0x3800
-const FSW_ES = 0x80
+import { TOP } from '../system/x87-words.ts'
+import { waitForErrors } from './x87-emit.ts'
 
 const ZERO = new Uint8Array(16)
 
@@ -79,23 +77,17 @@ export function writeMmx(e: Emitter, operand: Operand, value: Value): void {
   e.write(operand, toScalar(e.f, value, 64))
 }
 
-/** Raises #MF if the x87 has an unmasked exception pending. */
-export function raisePending(e: Emitter): void {
-  const { f } = e
-  e.raiseIf(f.and(e.stateLoad('i32.load', S.FSW), f.i32(FSW_ES)), MF)
-}
-
 /** The x87 registers serve MMX now: all valid, TOP zero. */
 export function enterMmx(e: Emitter): void {
   const { f } = e
-  e.stateStore('i32.store', S.FSW, f.and(e.stateLoad('i32.load', S.FSW), f.i32(~FSW_TOP)))
+  e.stateStore('i32.store', S.FSW, f.and(e.stateLoad('i32.load', S.FSW), f.i32(~TOP)))
   e.stateStore('i32.store', S.FTW, f.i32(0xff))
 }
 
 /** Defines an instruction that uses MMX registers; its rows have the attribute `mmx`. */
 export function defineMmx(name: string, rows: readonly string[], meaning: Meaning): void {
   define(name, rows, (e, ...operands) => {
-    raisePending(e)
+    waitForErrors(e)
     meaning(e, ...operands)
     enterMmx(e)
   })

@@ -3,6 +3,7 @@
 //
 // The condition codes are set even if an exception is unmasked; only the pops are left out then.
 
+import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter } from '../emit/emitter.ts'
 import type { HostInstruction } from '../host-instruction.ts'
@@ -11,10 +12,21 @@ import { compare80, examine80, UNORDERED } from '../softfloat/x87-compare.ts'
 import { stack } from '../system/x87-stack.ts'
 import * as X from '../system/x87-words.ts'
 import {
-  FLOAT_32,
-  FLOAT_64,
-  INTEGER_16,
-  INTEGER_32,
+  above,
+  isValid,
+  leaveTrace,
+  loadRegister,
+  rotated,
+  slotOf,
+  storeStatus,
+  topOf,
+  vacate,
+  waitForErrors,
+} from './x87-emit.ts'
+import { isPlain, orderOf as orderOfPlain } from './x87-fast.ts'
+import type { Extended } from './x87-formats.ts'
+import {
+  MEMORY_FORMS,
   type MemoryFormat,
   onMemory,
   onRegisters,
@@ -74,58 +86,116 @@ function intoFlags(isQuiet: boolean, pops: number): HostInstruction {
   }
 }
 
+/** i32: order of two numbers if emitted code can tell, i.e. if `isRight` is not 0. */
+function quickOrder(e: Emitter, x: Extended, y: Extended) {
+  return { isRight: e.f.and(isPlain(e, x), isPlain(e, y)), order: orderOfPlain(e, x, y) }
+}
+
+/** Sets C3, C2 and C0 and pops. */
+function settle(e: Emitter, status: Value, order: Value, pops: number): void {
+  const { f } = e
+  const top = topOf(e, status)
+  for (let i = 0; i < pops; i++) vacate(e, above(e, top, f.i32(i)))
+  const kept = f.and(status, f.i32(~(CODES | X.C1)))
+  storeStatus(e, rotated(e, f.or(kept, f.shl(order, f.i32(8))), pops))
+}
+
 for (const [name, pops] of [
-  ['FCOM', 0],
-  ['FCOMP', 1],
+  ['COM', 0],
+  ['COMP', 1],
 ] as const) {
-  for (const [letters, opcode, format] of [
-    ['F', 0xd8, FLOAT_32],
-    ['F', 0xdc, FLOAT_64],
-    ['FI', 0xda, INTEGER_32],
-    ['FI', 0xde, INTEGER_16],
-  ] as const) {
+  for (const [letters, opcode, format] of MEMORY_FORMS) {
     const run = withMemory(format, pops)
     const row = `${opcode.toString(16).toUpperCase()} /${2 + pops}:m M${format.size} x87`
-    define(letters + name.slice(1), [row], (e) =>
-      onMemory(e, opcode, format.bits, (value) => e.host(run, value)))
+    define(letters + name, [row], (e) =>
+      onMemory(e, opcode, format, (status, value, source) => {
+        const { f } = e
+        const top = topOf(e, status)
+        const { isRight, order } = quickOrder(e, loadRegister(e, slotOf(e, top)), source.make())
+        f.if(
+          f.and(f.and(isRight, source.isExact), isValid(e, top)),
+          () => settle(e, status, order, pops),
+          () => e.host(run, value),
+          'likely',
+        )
+      }))
   }
 }
 
-// The forms on registers; those at DC and DE repeat others and are in no manual.
+/** Compares ST(0) with another register: `quick` gets status word and order, else `run` runs. */
+function compareRegisters(
+  e: Emitter,
+  other: Value,
+  quick: (status: Value, order: Value) => void,
+  slow: () => void,
+): void {
+  const { f } = e
+  const status = waitForErrors(e)
+  const top = topOf(e, status)
+  const second = above(e, top, other)
+  const x = loadRegister(e, slotOf(e, top))
+  const { isRight, order } = quickOrder(e, x, loadRegister(e, slotOf(e, second)))
+  f.if(
+    f.and(isRight, f.and(isValid(e, top), isValid(e, second))),
+    () => quick(status, order),
+    slow,
+    'likely',
+  )
+}
+
+// The forms on registers; those of FCOM and FCOMP at DC and DE are in no manual.
 for (const [name, row, isQuiet, pops] of [
-  ['FCOM', 'D8 /2:r Tt x87', false, 0],
-  ['FCOM', 'DC /2:r Tt x87', false, 0],
-  ['FCOMP', 'D8 /3:r Tt x87', false, 1],
-  ['FCOMP', 'DC /3:r Tt x87', false, 1],
-  ['FCOMP', 'DE /2:r Tt x87', false, 1],
-  ['FCOMPP', 'DE /3:1 x87', false, 2],
-  ['FUCOM', 'DD /4:r Tt x87', true, 0],
-  ['FUCOMP', 'DD /5:r Tt x87', true, 1],
-  ['FUCOMPP', 'DA /5:1 x87', true, 2],
+  ['FCOM', 'D8 /2:r', false, 0],
+  ['FCOM', 'DC /2:r', false, 0],
+  ['FCOMP', 'D8 /3:r', false, 1],
+  ['FCOMP', 'DC /3:r', false, 1],
+  ['FCOMP', 'DE /2:r', false, 1],
+  ['FCOMPP', 'DE /3:1', false, 2],
+  ['FUCOM', 'DD /4:r', true, 0],
+  ['FUCOMP', 'DD /5:r', true, 1],
+  ['FUCOMPP', 'DA /5:1', true, 2],
 ] as const) {
   const run = withRegister(isQuiet, pops)
-  define(name, [row], (e) => onRegisters(e, Number.parseInt(row.slice(0, 2), 16), run))
+  define(name, [pops === 2 ? `${row} x87` : `${row} Tt x87`], (e, register) => {
+    const other = register ? e.registerNumber(register) : e.f.i32(1)
+    const quick = (status: Value, order: Value) => settle(e, status, order, pops)
+    compareRegisters(e, other, quick, () => e.host(run))
+    leaveTrace(e, Number.parseInt(row.slice(0, 2), 16))
+  })
 }
 
 /** ZF, PF and CF from an order; OF, SF and AF become 0. */
-function assignFlags(e: Emitter): void {
+function assignFlags(e: Emitter, order: Value): void {
   const { f } = e
-  const order = f.wrap(e.hostResult())
   const bit = (n: number) => f.and(f.shrU(order, f.i32(n)), f.i32(1))
   const none = f.i32(0)
   e.flags.assign({ cf: bit(0), pf: bit(2), zf: bit(6), af: none, sf: none, of: none })
 }
 
 for (const [name, row, isQuiet, pops] of [
-  ['FCOMI', 'DB /6:r Tt x87 +cmov', false, 0],
-  ['FCOMIP', 'DF /6:r Tt x87 +cmov', false, 1],
-  ['FUCOMI', 'DB /5:r Tt x87 +cmov', true, 0],
-  ['FUCOMIP', 'DF /5:r Tt x87 +cmov', true, 1],
+  ['FCOMI', 'DB /6:r', false, 0],
+  ['FCOMIP', 'DF /6:r', false, 1],
+  ['FUCOMI', 'DB /5:r', true, 0],
+  ['FUCOMIP', 'DF /5:r', true, 1],
 ] as const) {
   const run = intoFlags(isQuiet, pops)
-  define(name, [row], (e) => {
-    onRegisters(e, Number.parseInt(row.slice(0, 2), 16), run)
-    assignFlags(e)
+  define(name, [`${row} Tt x87 +cmov`], (e, register) => {
+    const { f } = e
+    compareRegisters(
+      e,
+      e.registerNumber(register),
+      (status, order) => {
+        assignFlags(e, order)
+        if (pops === 0) return
+        vacate(e, topOf(e, status))
+        storeStatus(e, rotated(e, status, pops))
+      },
+      () => {
+        e.host(run)
+        assignFlags(e, f.wrap(e.hostResult()))
+      },
+    )
+    leaveTrace(e, Number.parseInt(row.slice(0, 2), 16))
   })
 }
 

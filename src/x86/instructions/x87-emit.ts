@@ -5,6 +5,7 @@ import type { Value } from '../../wasm/value.ts'
 import { type Emitter, MF } from '../emit/emitter.ts'
 import * as S from '../state.ts'
 import { C1, ERROR_PENDING, TOP, TOP_SHIFT } from '../system/x87-words.ts'
+import type { Extended } from './x87-formats.ts'
 
 /** i32: the status word. */
 export function loadStatus(e: Emitter): Value {
@@ -105,6 +106,10 @@ export function loadSignExponent(e: Emitter, slot: Value): Value {
   return e.f.load('i32.load16_u', slot, S.X87 + 8)
 }
 
+export function loadRegister(e: Emitter, slot: Value): Extended {
+  return { significand: loadSignificand(e, slot), signExponent: loadSignExponent(e, slot) }
+}
+
 export function storeRegister(
   e: Emitter,
   slot: Value,
@@ -127,4 +132,9 @@ export function vacate(e: Emitter, physical: Value): void {
   const { f } = e
   const bit = f.shl(f.i32(1), physical)
   e.stateStore('i32.store', S.FTW, f.and(e.stateLoad('i32.load', S.FTW), f.not(bit)))
+}
+
+/** Leaves with a fault if so many bits of memory may not be written; changes nothing. */
+export function touchForWrite(e: Emitter, bits: number, linear: Value): void {
+  e.memory.modify(bits, linear, (old) => old)
 }

@@ -1,6 +1,7 @@
 // The x87 environment and the whole state in memory: FNSTENV, FLDENV, FNSAVE and FRSTOR, in the
 // layouts for 16 and 32 bits, protected and real mode. (SDM vol. 1, 8.1.10, figures 8-9 to 8-12.)
 
+import type { Value } from '../../wasm/value.ts'
 import type { Cpu } from '../cpu.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter } from '../emit/emitter.ts'
@@ -12,7 +13,7 @@ import * as S from '../state.ts'
 import { areaView, loadArea, storeArea } from '../system/guest-area.ts'
 import { stack } from '../system/x87-stack.ts'
 import * as X from '../system/x87-words.ts'
-import { locate, waitForErrors } from './x87-emit.ts'
+import { locate, touchForWrite, waitForErrors } from './x87-emit.ts'
 
 const REGISTERS_SIZE = 80
 
@@ -167,6 +168,11 @@ function restore(cpu: Cpu, width: Width): void {
   }
 }
 
+function touch(e: Emitter, isWrite: boolean, bytes: number, linear: Value): void {
+  if (isWrite) touchForWrite(e, bytes * 8, linear)
+  else e.memory.readable(linear, bytes)
+}
+
 function onArea(
   e: Emitter,
   extra: number,
@@ -175,7 +181,11 @@ function onArea(
 ): void {
   const width = e.shape.operandSize === 16 ? 2 : 4
   if (!isWrite) waitForErrors(e)
-  const { linear } = locate(e, SIZE[width] + extra, isWrite)
+  const size = SIZE[width] + extra
+  const { linear } = locate(e, size, isWrite)
+  // Processors look at the first word and at the last byte before the rest: CR2 shows it.
+  touch(e, isWrite, width, linear)
+  touch(e, isWrite, 1, e.f.add(linear, e.f.i64(size - 1)))
   e.host((cpu) => transfer(cpu, width), linear)
 }
 

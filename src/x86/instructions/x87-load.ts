@@ -20,8 +20,7 @@ import {
   isValid,
   leaveMemoryTrace,
   leaveTrace,
-  loadSignExponent,
-  loadSignificand,
+  loadRegister,
   locate,
   occupy,
   rotated,
@@ -32,18 +31,8 @@ import {
   waitForErrors,
   withoutC1,
 } from './x87-emit.ts'
+import { BIAS, type Extended, fromFloat, fromInteger, INTEGER_BIT } from './x87-formats.ts'
 import { argumentHigh, registerField } from './x87-operands.ts'
-
-const BIAS = 16383
-const INTEGER_BIT = 1n << 63n
-
-/** An extended number in emitted code. */
-interface Extended {
-  /** i64. */
-  readonly significand: Value
-  /** i32. */
-  readonly signExponent: Value
-}
 
 /**
  * Pushes what `make` gives if the i32 `isFast` says so and there is room; else `slow` runs with
@@ -104,11 +93,7 @@ define('FLD', ['D9 /0:r Tt x87'], (e, src) => {
   const status = waitForErrors(e)
   const from = above(e, topOf(e, status), e.registerNumber(src))
   const slot = slotOf(e, from)
-  const make = () => ({
-    significand: loadSignificand(e, slot),
-    signExponent: loadSignExponent(e, slot),
-  })
-  pushOr(e, status, isValid(e, from), make, copy)
+  pushOr(e, status, isValid(e, from), () => loadRegister(e, slot), copy)
   leaveTrace(e, 0xd9)
 })
 
@@ -142,30 +127,6 @@ for (const [name, rm, signExponent, significand, isCloserUp] of [
 
 // Memory.
 
-/** A binary32 or binary64 that is zero or normal. */
-function widened(e: Emitter, bits: 32 | 64, value: Value): { isFast: Value; make: () => Extended } {
-  const { f } = e
-  const fraction = bits === 32 ? 23 : 52
-  const exponentBits = bits === 32 ? 8 : 11
-  const maximum = (1 << exponentBits) - 1
-  const count = (n: number) => (bits === 32 ? f.i32(n) : f.i64(n))
-  const low = (shifted: Value) => (bits === 32 ? shifted : f.wrap(shifted))
-  const exponent = f.and(low(f.shrU(value, count(fraction))), f.i32(maximum))
-  const isNormal = f.ltU(f.sub(exponent, f.i32(1)), f.i32(maximum - 1))
-  const isZero = f.eqz(f.shl(value, count(1)))
-  const make = () => {
-    const wide = bits === 32 ? f.extendU(value) : value
-    const mantissa = f.or(f.shl(wide, f.i64(63 - fraction)), f.i64(INTEGER_BIT))
-    const sign = f.shl(low(f.shrU(value, count(bits - 1))), f.i32(15))
-    const rebased = f.add(exponent, f.i32(BIAS - (maximum >> 1)))
-    return {
-      significand: f.select(isZero, f.i64(0), mantissa),
-      signExponent: f.or(sign, f.select(isZero, f.i32(0), rebased)),
-    }
-  }
-  return { isFast: f.or(isNormal, isZero), make }
-}
-
 for (const [opcode, size, bits, load] of [
   [0xd9, 'd', 32, pushing((ctx, out) => load32(ctx, fetched.lo, out))],
   [0xdd, 'q', 64, pushing((ctx, out) => load64(ctx, fetched.hi, fetched.lo, out))],
@@ -179,8 +140,8 @@ for (const [opcode, size, bits, load] of [
     const status = waitForErrors(e)
     const place = locate(e, bits / 8, false)
     const value = e.memory.load(bits, place.linear)
-    const { isFast, make } = widened(e, bits, value)
-    pushOr(e, status, isFast, make, run, value)
+    const { isExact, make } = fromFloat(e, bits, value)
+    pushOr(e, status, isExact, make, run, value)
     leaveMemoryTrace(e, opcode, place)
   })
 }
@@ -195,23 +156,6 @@ define('FLD', ['DB /5:m Mt x87'], (e) => {
   pushOr(e, status, undefined, () => ({ significand, signExponent }), full)
   leaveMemoryTrace(e, 0xdb, place)
 })
-
-/** A signed integer (i64) as an extended number. */
-function fromInteger(e: Emitter, value: Value): Extended {
-  const { f } = e
-  const isNegative = f.ltS(value, f.i64(0))
-  const magnitude = f.select(isNegative, f.sub(f.i64(0), value), value)
-  const zeros = f.clz(magnitude)
-  const exponent = f.sub(f.i32(BIAS + 63), f.wrap(zeros))
-  return {
-    significand: f.shl(magnitude, zeros),
-    signExponent: f.select(
-      f.eqz(value),
-      f.i32(0),
-      f.or(f.shl(isNegative, f.i32(15)), exponent),
-    ),
-  }
-}
 
 for (const [row, bits] of [
   ['DF /0:m Mw', 16],

@@ -6,19 +6,22 @@ import type { Cpu } from '../cpu.ts'
 import type { Emitter } from '../emit/emitter.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import type { Float80 } from '../softfloat/context.ts'
-import { fromInt, fromInt64, widen32, widen64 } from '../softfloat/x87-convert.ts'
+import { fromInt, widen32, widen64 } from '../softfloat/x87-convert.ts'
 import * as S from '../state.ts'
-import { leaveMemoryTrace, leaveTrace, locate, type Place, waitForErrors } from './x87-emit.ts'
+import { leaveMemoryTrace, leaveTrace, locate, waitForErrors } from './x87-emit.ts'
+import { fromFloat, fromInteger, type Widened } from './x87-formats.ts'
 
 /** A format of memory operands of arithmetic and comparisons. */
-export interface MemoryFormat {
-  readonly bits: 16 | 32 | 64
+export type MemoryFormat = Kind & {
   /** Size letter in rows. */
   readonly size: 'w' | 'd' | 'q'
-  readonly isInteger: boolean
   /** Makes a number of a host instruction's first argument; SNaNs and denormals stay as such. */
   readonly take: (cpu: Cpu, into: Float80) => void
 }
+
+type Kind =
+  | { readonly bits: 32 | 64; readonly isInteger: false }
+  | { readonly bits: 16 | 32; readonly isInteger: true }
 
 /** Upper half of a host instruction's first argument. */
 export function argumentHigh(cpu: Cpu): number {
@@ -49,22 +52,18 @@ export const INTEGER_32: MemoryFormat = {
   isInteger: true,
   take: (cpu, into) => fromInt(cpu.argumentLow(0), into),
 }
-export const INTEGER_64: MemoryFormat = {
-  bits: 64,
-  size: 'q',
-  isInteger: true,
-  take: (cpu, into) => fromInt64(argumentHigh(cpu), cpu.argumentLow(0), into),
-}
-
 /** ModRM.rm of the running host instruction: the i of ST(i). */
 export function registerField(cpu: Cpu): number {
   return cpu.recordField('rm') & 7
 }
 
-/** First opcode byte of a row such as `DC /0:m Mq x87`. */
-export function opcodeOf(row: string): number {
-  return Number.parseInt(row.slice(0, 2), 16)
-}
+/** What arithmetic and comparisons name their memory operands by: letter, opcode, format. */
+export const MEMORY_FORMS = [
+  ['F', 0xd8, FLOAT_32],
+  ['F', 0xdc, FLOAT_64],
+  ['FI', 0xda, INTEGER_32],
+  ['FI', 0xde, INTEGER_16],
+] as const satisfies readonly (readonly [string, number, MemoryFormat])[]
 
 /** Emits an instruction on registers that runs in TypeScript. */
 export function onRegisters(e: Emitter, opcode: number, run: HostInstruction): void {
@@ -73,16 +72,21 @@ export function onRegisters(e: Emitter, opcode: number, run: HostInstruction): v
   leaveTrace(e, opcode)
 }
 
-/** Emits an instruction that loads a memory operand: `use` gets its value. */
+/** Emits an instruction with a memory operand: `use` gets the status word and the operand. */
 export function onMemory(
   e: Emitter,
   opcode: number,
-  bits: number,
-  use: (value: Value) => void,
+  format: MemoryFormat,
+  use: (status: Value, value: Value, source: Widened) => void,
 ): void {
-  waitForErrors(e)
-  const place: Place = locate(e, bits / 8, false)
-  const value = e.memory.load(bits, place.linear)
-  use(value)
+  const status = waitForErrors(e)
+  const place = locate(e, format.bits / 8, false)
+  const value = e.memory.load(format.bits, place.linear)
+  use(status, value, widen(e, format, value))
   leaveMemoryTrace(e, opcode, place)
+}
+
+function widen(e: Emitter, format: MemoryFormat, value: Value): Widened {
+  if (!format.isInteger) return fromFloat(e, format.bits, value)
+  return { isExact: e.f.i32(1), make: () => fromInteger(e, e.signExtend(value, format.bits)) }
 }

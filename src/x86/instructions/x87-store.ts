@@ -28,13 +28,14 @@ import {
   storeRegister,
   storeStatus,
   topOf,
+  touchForWrite,
   vacate,
   waitForErrors,
   withoutC1,
 } from './x87-emit.ts'
+import { BIAS } from './x87-formats.ts'
 import { registerField } from './x87-operands.ts'
 
-const BIAS = 16383
 /** Beside the next status word: the value is to be stored, and ST(0) popped if it is to be. */
 const STORED = 0x10000
 
@@ -187,16 +188,12 @@ function storeTo(e: Emitter, opcode: number, format: Format, pops: boolean, run:
       const whole = f.get(value)
       e.memory.store(bits, place.linear, bits === 64 ? whole : f.wrap(whole))
     },
-    () => touch(e, bits, place.linear),
+    // What is not stored because of an unmasked exception faults as if it were.
+    () => touchForWrite(e, bits, place.linear),
     'likely',
   )
   finish(e, f.get(outcome), top, pops)
   leaveMemoryTrace(e, opcode, place)
-}
-
-/** What is not stored because of an unmasked exception faults as if it were. */
-function touch(e: Emitter, bits: number, linear: Value): void {
-  e.memory.modify(bits, linear, (old) => old)
 }
 
 /** To binary32 or binary64, when the result is zero or normal and rounded to nearest. */
@@ -331,8 +328,8 @@ function store10(e: Emitter, outcome: Value, linear: Value, low: Value, high: Va
     f.and(outcome, f.i32(STORED)),
     () => write10(e, linear, low, high),
     () => {
-      touch(e, 64, linear)
-      touch(e, 16, f.add(linear, f.i64(8)))
+      touchForWrite(e, 64, linear)
+      touchForWrite(e, 16, f.add(linear, f.i64(8)))
     },
   )
 }

@@ -169,9 +169,10 @@ export class RecordEmitter extends Emitter {
     return shape.operandSize === 16 ? f.and(rip, f.i64(0xffffn)) : rip
   }
 
-  override jump(_target: Operand): void {
+  override jump(_target: Operand, commit?: () => void): void {
     const { f } = this
-    if (!this.shape.near) return this.jumpTo(this.#branchTarget())
+    if (!this.shape.near) return this.jumpTo(this.#branchTarget(), commit)
+    commit?.()
     const link = f.load('i32.load', this.rec, R.REC_LINK)
     const target = f.choose(
       'i32',
@@ -216,6 +217,10 @@ export class RecordEmitter extends Emitter {
         if (shape.codeSize === 64) {
           const canonical = f.shrS(f.shl(rip, f.i64(16)), f.i64(16))
           this.raiseIf(f.ne(canonical, rip), GP)
+        } else {
+          // What the jump cache knows lies within the limit: it is emptied when that changes.
+          const limit = S.SEGMENT + S.CS * S.SEGMENT_SIZE + S.SEG_LIMIT
+          this.raiseIf(f.gtU(f.wrap(rip), this.stateLoad('i32.load', limit)), GP)
         }
         commit?.()
         this.stateStore('i64.store', S.RIP, rip)

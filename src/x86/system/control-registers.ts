@@ -68,6 +68,8 @@ export function writeCr0(cpu: Cpu, value: bigint): void {
   if (turnsOn && cpu.efer & EFER_LME) {
     if (!(cpu.cr4 & CR4_PAE) || cpu.segmentAttributes(S.CS) & ATTR_L) throw new GuestFault(GP)
     cpu.set32(S.EFER, cpu.efer | EFER_LMA)
+  } else if (turnsOn && cpu.cr4 & CR4_PAE) {
+    checkPaeRoots(cpu, Number(cpu.getU64(S.CR3) & 0xffffffffn))
   }
   if (turnsOff) {
     if (cpu.codeSize === 64 || cpu.cr4 & CR4_PCIDE) throw new GuestFault(GP)
@@ -84,18 +86,18 @@ export function writeCr3(cpu: Cpu, value: bigint): void {
   const keepsTranslations = isLong && (cpu.cr4 & CR4_PCIDE) !== 0 && value >> 63n === 1n
   const address = keepsTranslations ? value & ((1n << 63n) - 1n) : value
   if (isLong && address >> 52n !== 0n) throw new GuestFault(GP)
+  if (!isLong && cpu.cr4 & CR4_PAE && cpu.cr0 & CR0_PG) checkPaeRoots(cpu, Number(value & 0xffffffffn))
   cpu.setU64(S.CR3, isLong ? address : address & 0xffffffffn)
   updateWalker(cpu)
-  if (!isLong && cpu.cr4 & CR4_PAE && cpu.cr0 & CR0_PG) checkPaeRoots(cpu)
   cpu.flushTlb()
 }
 
-/** The four directory pointers of PAE paging are checked when CR3 is loaded. */
-function checkPaeRoots(cpu: Cpu): void {
-  const frame = cpu.host.frameOf(cpu.walker.rootGfn)
+/** The four directory pointers of PAE paging are checked before CR3 or CR0.PG is written. */
+function checkPaeRoots(cpu: Cpu, cr3: number): void {
+  const frame = cpu.host.frameOf(cr3 >>> 12)
   if (frame < 0) return
   for (let i = 0; i < 4; i++) {
-    const at = frame * 4096 + cpu.walker.paeOffset + i * 8
+    const at = frame * 4096 + (cr3 & 0xfe0) + i * 8
     const entry = cpu.engine.memory.view.getBigUint64(at, true)
     if (entry & 1n && entry & 0xfff00000000001e6n) throw new GuestFault(GP)
   }

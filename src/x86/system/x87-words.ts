@@ -21,6 +21,8 @@ export const TOP_SHIFT = 11
 export const CONTROL_MASK = 0x1f3f
 /** Control: a bit that always reads 1. */
 export const CONTROL_ONES = 0x40
+/** Control: precision. */
+export const PRECISION = 0x0300
 /** Control: rounding; 0 is to nearest. */
 export const ROUNDING = 0x0c00
 export const ROUNDING_DOWN = 0x0400

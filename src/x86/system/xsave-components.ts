@@ -5,6 +5,7 @@
 import type { Cpu } from '../cpu.ts'
 import * as S from '../state.ts'
 import { areaBytes, areaView, areaWords } from './guest-area.ts'
+import * as X from './x87-words.ts'
 
 /** The bits of MXCSR that exist. */
 export const MXCSR_MASK = 0xffff
@@ -23,9 +24,6 @@ const FDP = 16
 const MXCSR = 24
 const ST0 = 32
 const XMM0 = 160
-const STATE_TOP = 0x3800
-const EXCEPTIONS = 0x3f
-const SUMMARY = 0x8080
 
 /** `count` runs of `bytes` bytes: in the state block and in the component. */
 interface Registers {
@@ -102,7 +100,7 @@ function initializeX87(cpu: Cpu): void {
   i32.fill(0, start, start + 8 * (S.X87_SIZE >> 2))
   for (const field of [S.FSW, S.FTW, S.FOP, S.FCS, S.FDS]) cpu.set32(field, 0)
   for (const field of [S.FIP, S.FDP]) cpu.setU64(field, 0n)
-  cpu.set32(S.FCW, 0x37f)
+  cpu.set32(S.FCW, X.CONTROL_INITIAL)
 }
 
 /** Whether a component differs from its initial state (XINUSE); MXCSR does not count. */
@@ -119,7 +117,8 @@ export function isInUse(cpu: Cpu, component: number): boolean {
 }
 
 function isX87InUse(cpu: Cpu): boolean {
-  if (cpu.getI32(S.FCW) !== 0x37f || cpu.getI32(S.FSW) !== 0 || cpu.getI32(S.FTW) !== 0) return true
+  if (cpu.getI32(S.FCW) !== X.CONTROL_INITIAL || cpu.getI32(S.FSW) !== 0 || cpu.getI32(S.FTW) !== 0)
+    return true
   if (cpu.getI32(S.FOP) !== 0 || cpu.getU64(S.FIP) !== 0n || cpu.getU64(S.FDP) !== 0n) return true
   const { i32 } = cpu.engine.memory
   const start = (cpu.state + S.X87) >> 2
@@ -153,19 +152,16 @@ export function saveX87(cpu: Cpu, is64: boolean): void {
 
 /** Index in HostMemory.i32 of ST(i). */
 function physicalRegister(cpu: Cpu, i: number): number {
-  const top = (cpu.getI32(S.FSW) & STATE_TOP) >> 11
+  const top = (cpu.getI32(S.FSW) & X.TOP) >> X.TOP_SHIFT
   return (cpu.state + S.X87 + ((top + i) & 7) * S.X87_SIZE) >> 2
 }
 
 /** Takes x87 state from the legacy region. */
 export function loadX87(cpu: Cpu, is64: boolean): void {
   const { i32 } = cpu.engine.memory
-  const control = (areaView.getUint16(FCW, true) & 0x1f7f) | 0x40
-  const status = areaView.getUint16(FSW, true) & ~SUMMARY
-  // The summary bits follow from the flags and masks.
-  const isPending = (status & ~control & EXCEPTIONS) !== 0
+  const control = (areaView.getUint16(FCW, true) & X.CONTROL_MASK) | X.CONTROL_ONES
   cpu.set32(S.FCW, control)
-  cpu.set32(S.FSW, isPending ? status | SUMMARY : status)
+  cpu.set32(S.FSW, X.summarize(areaView.getUint16(FSW, true), control))
   cpu.set32(S.FTW, areaBytes[FTW] as number)
   cpu.set32(S.FOP, areaView.getUint16(FOP, true) & 0x7ff)
   for (const [at, pointer, selector] of [

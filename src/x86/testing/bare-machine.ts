@@ -37,6 +37,10 @@ export class BareMachine {
   readonly ram: number
   /** What the guest wrote to ports, in order. */
   readonly ports: { readonly port: number; readonly value: number }[] = []
+  /** Vectors of interrupts that wait, first come first served; tell the processor after a change. */
+  readonly interrupts: number[] = []
+  /** Non-maskable interrupts that wait. */
+  nmis = 0
   /** Called when the guest writes to a port. */
   onPortWrite: (port: number, value: number) => void = () => {}
 
@@ -53,9 +57,11 @@ export class BareMachine {
     const frames = ramBytes >>> 12
     const host: CpuHost = {
       frameOf: (gfn) => (gfn >= 0 && gfn < frames ? base + gfn : -1),
-      pendingInterrupt: () => -1,
-      acknowledgeInterrupt: () => {},
-      takeNmi: () => false,
+      pendingInterrupt: () => this.interrupts[0] ?? -1,
+      acknowledgeInterrupt: () => {
+        this.interrupts.shift()
+      },
+      takeNmi: () => this.nmis > 0 && this.nmis-- > 0,
       portRead: () => 0xffffffff,
       portWrite: (port, _size, value) => {
         this.ports.push({ port, value })
@@ -67,7 +73,7 @@ export class BareMachine {
       writeMsr: () => false,
       cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
       vmcall: () => {},
-      readTsc: () => 0n,
+      readTsc: () => BigInt(this.cpu.executedInRun),
       readTaskPriority: () => 0,
       writeTaskPriority: () => {},
     }

@@ -430,7 +430,16 @@ test('a transitive grant is followed once, and no further (XSA-226)', () => {
       'transitive.hdr.flags': abi.GTF_transitive,
       'transitive.hdr.domid': middle.domain.domid,
       'transitive.trans_domid': middle.domain.domid,
-      'transitive.gref': 11,
+      'transitive.gref': 12,
+    }),
+  )
+  // Each link of the chain is allowed by itself, down to a page.
+  middle.put(
+    TABLE_GFN * 4096 + 16 * 12,
+    abi.grant_entry_v2_full_page.encode(64, {
+      'full_page.hdr.flags': abi.GTF_permit_access,
+      'full_page.hdr.domid': source.domain.domid,
+      'full_page.frame': BigInt(GIVEN_GFN),
     }),
   )
   pass(11, taker.domain.domid, source.domain.domid, 9)

@@ -13,6 +13,7 @@ import {
 } from '../abi/errno.ts'
 import * as abi from '../abi/memory.ts'
 import { __HYPERVISOR_memory_op as OP, DOMID_SELF } from '../abi/xen.ts'
+import { mapForeignPage } from '../host-services.ts'
 import { P2mType } from '../phys-map.ts'
 import { NOWHERE, type TestGuest, TestHost } from '../testing/test-host.ts'
 
@@ -343,4 +344,43 @@ test('listeners hear of every change of the physical map', () => {
   const before = guest.processor(1).tlbFlushes
   add(guest, abi.XENMAPSPACE_shared_info, 0, 16)
   assert.ok(guest.processor(1).tlbFlushes > before)
+})
+
+test('a mapping of a grant is not replaced by new memory', () => {
+  const { guest } = fresh()
+  guest.domain.physMap.set(120, 5, P2mType.grant_map_ro)
+  assert.equal(reserve(guest, abi.XENMEM_populate_physmap, [119, 120, 121]), 1)
+  assert.equal(guest.domain.physMap.frameOf(120), 5)
+})
+
+test('shared_info that memory was put over is found again when it is mapped elsewhere', () => {
+  const { guest } = fresh()
+  add(guest, abi.XENMAPSPACE_shared_info, 0, 16)
+  assert.equal(reserve(guest, abi.XENMEM_populate_physmap, [16]), 1)
+  const memory = guest.domain.physMap.frameOf(16)
+  assert.equal(add(guest, abi.XENMAPSPACE_shared_info, 0, 17), 0)
+  assert.equal(guest.domain.physMap.frameOf(16), memory)
+})
+
+test('giving back a page of Xen itself only unhooks it', () => {
+  const { guest, host } = fresh()
+  add(guest, abi.XENMAPSPACE_shared_info, 0, 16)
+  const free = host.frames.freeFrames
+  assert.equal(reserve(guest, abi.XENMEM_decrease_reservation, [16]), 1)
+  assert.equal(guest.domain.physMap.frameOf(16), -1)
+  assert.equal(host.frames.freeFrames, free)
+  assert.equal(host.frames.owner(guest.domain.shared.mfn), guest.domain.domid)
+  assert.equal(add(guest, abi.XENMAPSPACE_shared_info, 0, 18), 0)
+})
+
+test('a page that a service of the host holds is not given to anybody else meanwhile', () => {
+  const { guest, host } = fresh()
+  const page = mapForeignPage(guest.domain, 20)
+  assert.ok(page)
+  assert.equal(reserve(guest, abi.XENMEM_decrease_reservation, [20]), 1)
+  page.write(0, new Uint8Array([1, 2, 3]))
+  assert.equal(host.frames.owner(page.mfn), guest.domain.domid)
+  page.release()
+  assert.equal(host.frames.owner(page.mfn), undefined)
+  assert.equal(mapForeignPage(guest.domain, 20), undefined)
 })

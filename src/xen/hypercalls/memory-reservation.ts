@@ -30,6 +30,7 @@ export interface Progress {
 export function populatePhysmap(call: Call, domain: Domain, list: ExtentList): Progress {
   return eachExtent(call, list, (gfn, pages) => {
     if (gfn + BigInt(pages) > BigInt(MAX_GFNS)) return false
+    for (let i = 0; i < pages; i++) if (isMapping(domain, Number(gfn) + i)) return false
     return allocate(domain, list.extent_order, (mfn, i) => {
       domain.physMap.set(Number(gfn) + i, mfn, P2mType.ram_rw)
     })
@@ -75,6 +76,11 @@ function eachExtent(
     worked += pages
   }
   return stop(list.nr_extents)
+}
+
+/** Does a page of others lie there, of which only its own operations may let go. */
+function isMapping(domain: Domain, gfn: number): boolean {
+  return domain.physMap.typeOf(gfn) > P2mType.mmio_dm
 }
 
 /** Memory for one extent, all or nothing, zeroed or poisoned as the frame table is set up. */

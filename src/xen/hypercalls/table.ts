@@ -112,7 +112,8 @@ export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map([
 function memoryOperations(): ReadonlyMap<number, string> {
   const operations = Object.entries(memoryAbi).filter(
     ([name, value]) =>
-      /^XENMEM_/.test(name) && !/^XENMEM_resource/.test(name) && typeof value === 'number',
+      name.startsWith('XENMEM_') &&
+      !name.startsWith('XENMEM_resource') && typeof value === 'number',
   )
   return namesOf(Object.fromEntries(operations), 'XENMEM_')
 }
