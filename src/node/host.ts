@@ -231,6 +231,8 @@ class RunningDomain implements Domain {
 
   #endOf(reason: number): DomainEnd {
     const name = REASONS[reason] ?? 'crash'
+    const { crashCause } = this.#guest.domain
+    if (crashCause !== undefined) return { reason: 'crash', cause: crashCause }
     for (const { processor } of this.#guest.domain.vcpus) {
       const { shutdownCause } = processor as unknown as { shutdownCause: string }
       if (shutdownCause) return { reason: 'crash', cause: shutdownCause }

@@ -16,7 +16,7 @@ import {
   HVM_PARAM_STORE_PFN,
 } from '../xen/abi/hvm-params.ts'
 import type { Domain } from '../xen/domain.ts'
-import { createGuestPort, type HostChannel } from '../xen/host-services.ts'
+import { createGuestPort, type HostChannel, type HostPage, mapForeignPage } from '../xen/host-services.ts'
 import { P2mType } from '../xen/phys-map.ts'
 import { attributesOfControlBlock, type X86Processor } from '../xen/x86-processor.ts'
 import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memory.ts'
@@ -46,6 +46,7 @@ export class GuestDomain {
   onShutdown: ((reason: number) => void) | undefined
   readonly #host: XenHost
   readonly #channels: HostChannel[] = []
+  readonly #pages: HostPage[] = []
   #isDestroyed = false
 
   /** @throws UserError if the images do not fit or the host has no memory left */
@@ -95,6 +96,7 @@ export class GuestDomain {
     for (const channel of this.#channels) channel.close()
     this.#host.xenstored.domainIsGone(domid)
     removeDomainTree(this.#host.xenstore, domid, this.uuid)
+    for (const page of this.#pages) page.release()
     this.#host.hypervisor.destroyDomain(this.domain)
     this.#host.removed(this.domain)
   }
@@ -123,10 +125,12 @@ export class GuestDomain {
   }
 
   #ringPage(gfn: number): { readonly page: RingPage; channel: HostChannel | undefined } {
-    const mfn = this.domain.physMap.ramAt(gfn)
-    if (mfn === undefined) throw new Bug(`special page ${gfn} has no frame`)
+    // Held, so that it stays this ring whatever the guest does with its memory.
+    const held = mapForeignPage(this.domain, gfn)
+    if (!held) throw new Bug(`special page ${gfn} has no frame`)
+    this.#pages.push(held)
     const { memory, engine } = this.#host
-    const at = mfn * PAGE_SIZE
+    const at = held.mfn * PAGE_SIZE
     const view = new DataView(memory.memory.buffer, at, PAGE_SIZE)
     const holder = {
       channel: undefined as HostChannel | undefined,

@@ -44,6 +44,10 @@ const PAGE = 4096
 const REP_CHUNK = 4096
 /** Upper half of a SHADOW_RIP that no RIP can equal. */
 const NO_SHADOW = 0x80000000 | 0
+/** What a turn may cost beyond its instructions, in accesses that need a closer look. */
+const MAX_EFFORT = 50_000
+/** What a store into decoded code costs: blocks are dropped and decoded anew, TLBs searched. */
+const INVALIDATION_EFFORT = 200
 /** PAUSEs in one run after which the rest of it is given up. */
 const PAUSES_TO_YIELD = 32
 
@@ -89,6 +93,7 @@ export class Cpu extends Registers {
   #isCrossing = false
   #mode = 0
   #wantsExit = false
+  #effort = 0
   #pauses = 0
   #runBudget = 0
   /** Budget taken away to make emitted code come back soon. */
@@ -195,6 +200,33 @@ export class Cpu extends Registers {
     this.#kick()
   }
 
+  /**
+   * The host has worked for this processor: `effort` is in accesses that need a closer look (some
+   * hundred nanoseconds each). Who makes too much work ends its turn early, or a turn of a hundred
+   * microseconds could take minutes.
+   */
+  exert(effort: number): void {
+    this.#effort += effort
+    if (this.isExhausted) this.requestExit()
+  }
+
+  /** The turn is over, whatever the budget. */
+  get isExhausted(): boolean {
+    return this.#effort >= MAX_EFFORT
+  }
+
+  /** A new turn begins. */
+  rest(): void {
+    this.#effort = 0
+  }
+
+  /** Gives back what it has of the host. It must not run again. */
+  retire(): void {
+    this.engine.unregister(this)
+    const areas = [this.state, this.tlb.contextBase(0), this.#jumps, this.#partial]
+    for (const area of areas) this.memory.release(area)
+  }
+
   /** The answer of CpuHost.pendingInterrupt or takeNmi may have changed. */
   interruptsChanged(): void {
     this.set32(S.ATTENTION, 1)
@@ -260,6 +292,7 @@ export class Cpu extends Registers {
     this.host.acknowledgeInterrupt(vector)
     this.isHalted = false
     this.counters.interrupts++
+    this.exert(2)
     deliverInterrupt(this, vector)
   }
 
@@ -383,6 +416,7 @@ export class Cpu extends Registers {
 
   #fault(): void {
     this.counters.faults++
+    this.exert(2)
     const vector = this.getI32(S.FAULT_VECTOR)
     deliverException(this, vector, this.getI32(S.FAULT_CODE), this.getU64(S.FAULT_ADDRESS))
   }
@@ -436,7 +470,7 @@ export class Cpu extends Registers {
   #find(lo: number, hi: number): { readonly rec: number; readonly isCrossing: boolean } {
     const who = this.privilege
     const host = this.linear.translate(lo, hi, ACCESS_FETCH, who)
-    if (host < 0) throw new TripleFault(`code at guest physical ${hex(this.linear.gpa)}, where there is no memory`)
+    if (host < 0) throw this.#noCode()
     let fault: GuestFault | undefined
     const found = this.engine.code.find(host, this.#mode, this.features, () => {
       const nextLo = ((lo & -PAGE) + PAGE) | 0
@@ -449,7 +483,14 @@ export class Cpu extends Registers {
       }
     })
     if (fault) throw fault
+    // The instruction goes on where no memory is.
+    if (found.rec === 0) throw this.#noCode()
     return found
+  }
+
+  #noCode(): TripleFault {
+    const where = `guest physical ${hex(this.linear.gpa)}`
+    return new TripleFault(`code at RIP 0x${this.rip.toString(16)} (${where}): there is no memory`)
   }
 
   #remember(lo: number, hi: number, rec: number): void {
@@ -492,6 +533,7 @@ export class Cpu extends Registers {
   /** `kind`: the size in bytes, with STACK_ACCESS for the stack; so for all slow accesses. */
   slowRead(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
+    this.exert(1)
     const size = kind & ~STACK_ACCESS
     this.#record = rec
     try {
@@ -512,11 +554,12 @@ export class Cpu extends Registers {
 
   slowWrite(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
+    this.exert(1)
     const size = kind & ~STACK_ACCESS
     this.#record = rec
     try {
       this.#lookClosely(lo, hi, size, true)
-      this.linear.writeFrom(lo, hi, size, this.state + S.BOUNCE, this.privilege)
+      this.#store(lo, hi, size)
       return 1
     } catch (error) {
       return this.#faulted(error, rec, kind)
@@ -527,6 +570,7 @@ export class Cpu extends Registers {
 
   slowModify(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
+    this.exert(1)
     const size = kind & ~STACK_ACCESS
     this.#record = rec
     try {
@@ -552,7 +596,14 @@ export class Cpu extends Registers {
 
   commitModify(): void {
     const { lo, hi, size } = this.#modified
+    this.#store(lo, hi, size)
+  }
+
+  #store(lo: number, hi: number, size: number): void {
+    const { code } = this.engine
+    const before = code.invalidations
     this.linear.writeFrom(lo, hi, size, this.state + S.BOUNCE, this.privilege)
+    if (code.invalidations !== before) this.exert(INVALIDATION_EFFORT)
   }
 
   #faulted(error: unknown, rec: number, kind: number): number {
@@ -582,6 +633,7 @@ export class Cpu extends Registers {
 
   runHost(rec: number, run: HostInstruction): number {
     this.counters.hostInstructions++
+    this.exert(1)
     this.#record = rec
     try {
       if (!run(this)) return 0

@@ -7,7 +7,7 @@ import type { Clock } from '../machine/time.ts'
 import type { Timers } from '../machine/timers.ts'
 import { Tsc, type TscState } from '../machine/tsc.ts'
 import { XEN_EINVAL, XEN_ENOENT, XEN_EOPNOTSUPP } from './abi/errno.ts'
-import { SHUTDOWN_MAX, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from './abi/sched.ts'
+import { SHUTDOWN_crash, SHUTDOWN_MAX, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from './abi/sched.ts'
 import type { Width } from './abi/structure.ts'
 import type { CpuidRegisters } from './cpuid-leaves.ts'
 import { TwoLevelEvents } from './event-2l.ts'
@@ -86,6 +86,7 @@ export interface DomainSave {
   readonly memoryMap: Uint8Array
   readonly shutdownReason: number | null
   readonly shutdownCode: number | null
+  readonly crashCause: string | null
   readonly isDying: boolean
   readonly pauses: number
   readonly tsc: TscState
@@ -125,6 +126,8 @@ export class Domain implements GrantParty {
   shutdownReason: number | undefined
   /** What SCHEDOP_shutdown_code said beforehand. */
   shutdownCode: number | undefined
+  /** Why the host gave the domain up, if it did. */
+  crashCause: string | undefined
   isDying = false
   #pauses = 0
   #fifo: FifoEvents | undefined
@@ -210,10 +213,17 @@ export class Domain implements GrantParty {
     this.world.domainShutDown(this)
   }
 
+  /** The host cannot run the domain any further, for a reason that is the domain's own. */
+  crash(cause: string): void {
+    this.crashCause ??= cause
+    this.shutDown(SHUTDOWN_crash)
+  }
+
   /** Lets a domain that has shut down go on (a suspend that was cancelled, or after a restore). */
   resume(): void {
     this.shutdownReason = undefined
     this.shutdownCode = undefined
+    this.crashCause = undefined
   }
 
   /** A processor went down by itself: the last one switches the power off. */
@@ -226,6 +236,8 @@ export class Domain implements GrantParty {
     if (this.totalPages >= this.maxPages) return false
     const mfn = this.world.memory.table.allocate(this.domid)
     if (mfn === undefined) return false
+    // The frame may hold what was decoded of an earlier owner's code.
+    this.world.memory.written(mfn, FRAME_BYTES)
     this.physMap.set(gfn, mfn, P2mType.ram_rw)
     return true
   }
@@ -352,6 +364,7 @@ export class Domain implements GrantParty {
       memoryMap: this.memoryMap.slice(),
       shutdownReason: this.shutdownReason ?? null,
       shutdownCode: this.shutdownCode ?? null,
+      crashCause: this.crashCause ?? null,
       isDying: this.isDying,
       pauses: this.#pauses,
       tsc: this.tsc.save(),
@@ -380,6 +393,7 @@ export class Domain implements GrantParty {
     this.memoryMap = save.memoryMap.slice()
     this.shutdownReason = save.shutdownReason ?? undefined
     this.shutdownCode = save.shutdownCode ?? undefined
+    this.crashCause = save.crashCause ?? undefined
     this.isDying = save.isDying
     this.#pauses = save.pauses
     this.tsc.restore(save.tsc)

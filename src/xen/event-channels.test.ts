@@ -84,7 +84,7 @@ test('both ends of every channel agree, whatever domains do', () => {
       for (const { domain } of guests) domain.resetEvents()
       for (const { domain } of guests) assert.deepEqual(domain.channels.boundPorts(), [])
     }),
-    { numRuns: 100 },
+    { numRuns: 50 },
   )
 })
 

@@ -173,7 +173,7 @@ test('FIFO loses and invents no event, keeps to masks, and to the order within a
       for (const vcpu of [0, 1]) while (deliver(vcpu)) {}
       assert.deepEqual([...model.pending], [])
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })
 
@@ -197,7 +197,7 @@ test('FIFO sets the upcall flag whenever a queue becomes ready', () => {
         while (consumer.take()) {}
       }
     }),
-    { numRuns: 100 },
+    { numRuns: 60 },
   )
 })
 
@@ -229,7 +229,7 @@ test('hostile FIFO words and control blocks cost a bounded amount of work and br
       channels.closeAll()
       assert.deepEqual(channels.boundPorts(), [])
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   )
 })
 
@@ -266,7 +266,7 @@ test('two-level events lose and invent no event and keep to masks', () => {
       }
       assert.deepEqual(deliverTwoLevel(guest, guest.domain), visible())
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })
 

@@ -40,6 +40,9 @@ const POISON = 0xbeefbeefbeefbeefn
 /** Bytes of VMCALL and VMMCALL: a call that goes on later is made again. */
 const CALL_BYTES = 3n
 
+/** What a hypercall costs the host, beside the long ones' own accounts (Processor.exert). */
+const CALL_EFFORT = 10
+
 /** One hypercall, as it is told to whoever traces. */
 export interface HypercallEvent {
   readonly domid: number
@@ -162,6 +165,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
   destroyDomain(domain: Domain): void {
     for (const vcpu of domain.vcpus) vcpu.processor.requestExit()
     domain.destroy()
+    for (const vcpu of domain.vcpus) vcpu.processor.retire()
     this.#domains.delete(domain.domid)
     this.#order = this.#order.filter((other) => other !== domain)
     if (domain.grants.activeGrants().length > 0) this.#zombies.set(domain.domid, domain)
@@ -235,6 +239,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
       isInMulticall: false,
     }
     const answer = this.dispatch(call, number > 0xffffffffn ? -1 : Number(number), args)
+    processor.exert(CALL_EFFORT)
     if (typeof answer !== 'number') {
       answer.again.forEach((value, i) => {
         processor.writeRegister(registers[i] as number, BigInt.asUintN(width, value))

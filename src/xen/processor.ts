@@ -40,6 +40,14 @@ export interface Processor {
   run(maxInstructions: number): RunResult
   /** Leave run() after the current instruction, or soon after. */
   requestExit(): void
+  /**
+   * The host has worked for it, beyond what instructions take: `effort` in memory accesses of the
+   * host's own code. Who makes too much work in a turn is exhausted, and leaves run().
+   */
+  exert(effort: number): void
+  readonly isExhausted: boolean
+  /** A new turn begins. */
+  rest(): void
   /** What CpuHost.pendingInterrupt or takeNmi would answer may have changed. */
   interruptsChanged(): void
   /** Translations of guest-physical addresses are stale. */
@@ -66,6 +74,8 @@ export interface VcpuContext {
 
 /** What brings a processor into a state from outside. */
 export interface ProcessorControl {
+  /** The domain has gone: gives back what it has of the host, and never runs again. */
+  retire(): void
   /** The state after INIT: real mode, waiting for nothing. */
   reset(): void
   /** The state after a start-up IPI: real mode at `vector` * 4096. */

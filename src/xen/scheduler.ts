@@ -5,10 +5,12 @@
 // Within a round a processor sees the round's start plus what it has executed. With a real clock,
 // time passes by itself and waiting is the caller's.
 
+import { UserError } from '../base/errors.ts'
 import { type Clock, VirtualClock } from '../machine/time.ts'
 import type { Timers } from '../machine/timers.ts'
 import { HVM_PARAM_TRIPLE_FAULT_REASON } from './abi/hvm-params.ts'
 import type { Domain } from './domain.ts'
+import type { RunResult } from './processor.ts'
 import type { Vcpu } from './vcpu.ts'
 
 const RFLAGS_IF = 0x200
@@ -132,13 +134,14 @@ export class Scheduler {
     // In virtual time, who was woken in this round starts when it was woken.
     let local = Math.max(start, Math.min(vcpu.wokenAt, this.#roundEnd))
     const isVirtual = this.#world.clock instanceof VirtualClock
+    vcpu.processor.rest()
     vcpu.enter(isVirtual ? local : this.#world.clock.now())
     while (vcpu.isRunnable && local < this.#roundEnd) {
       const budget = Math.max(1, Math.floor((this.#roundEnd - local) / this.#nsPerInstruction))
       this.#running = vcpu
       this.#enteredAt = local
       this.#isInterrupted = false
-      const { executed, reason } = vcpu.processor.run(budget)
+      const { executed, reason } = this.#run(vcpu, budget)
       this.#running = undefined
       this.counters.instructions += executed
       // Coming back costs an instruction's time, so that no turn can go on for ever.
@@ -147,11 +150,26 @@ export class Scheduler {
       this.#shortenRound()
       if (reason === 'halt') this.#halted(vcpu)
       else if (reason === 'shutdown') this.#tripleFault(vcpu)
+      else if (vcpu.processor.isExhausted) return
       else if (reason === 'exit') {
         // Whoever leaves of its own accord (SCHEDOP_yield, spinning with PAUSE) gives way.
         if (!this.#isInterrupted) return
         this.#world.deliverHostEvents()
       }
+    }
+  }
+
+  /**
+   * What this processor needs and the host does not have ends its domain, and no other. A Bug is
+   * not contained: nobody knows what it has broken.
+   */
+  #run(vcpu: Vcpu, budget: number): RunResult {
+    try {
+      return vcpu.processor.run(budget)
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      vcpu.domain.crash(`${error.what} ${error.why}`)
+      return { executed: 0, reason: 'exit' }
     }
   }
 

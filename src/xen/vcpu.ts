@@ -244,6 +244,8 @@ export class Vcpu {
     this.singleshot.cancel()
     this.periodic.cancel()
     this.pollTimer.cancel()
+    // Its timer as well.
+    this.#apic?.reset()
     this.#state = 'down'
   }
 

@@ -22,7 +22,7 @@ test('a triple fault ends the domain and is told with RIP and vector', async () 
 })
 
 test('a jump to where no memory is ends the domain', async () => {
-  tripleFaults(await host.run(kernel32('mov eax, 0xd0000000\njmp eax')), /RIP 0xd0000000/)
+  tripleFaults(await host.run(kernel32('mov eax, 0xd0000000\njmp eax')), /RIP 0xd0000000 .*no memory/)
 })
 
 test('an endless loop can be ended between two steps', async () => {
@@ -66,7 +66,7 @@ test('page tables that point at themselves translate as they say', async () => {
 test('page tables beyond memory fault', async () => {
   tripleFaults(await host.run(kernel32(paging32('0xfffff067'))), /vector 14 /)
   tripleFaults(await host.run(kernel32(paging32('0x40000067'))), /vector 14 /)
-  tripleFaults(await host.run(kernel32(paging32('0x800000e7'))), /vector \d+ /)
+  tripleFaults(await host.run(kernel32(paging32('0x800000e7'))), /no memory/)
 })
 
 test('CR3 anywhere is survived', async () => {
@@ -124,9 +124,9 @@ test('code that runs over the end of memory faults there', async () => {
     rep stosb
     mov eax, 0xfff000
     jmp rax`
-  tripleFaults(await host.run(kernel64(source)), /triple fault at RIP 0x1000000: /)
+  tripleFaults(await host.run(kernel64(source)), /RIP 0x1000000 .*no memory/)
   const cut = source.replace('rep stosb', 'rep stosb\nmov dword [0xfffffc], 0x0000b848')
-  tripleFaults(await host.run(kernel64(cut)), /triple fault at RIP 0xfffffc: /)
+  tripleFaults(await host.run(kernel64(cut)), /RIP 0xfffffc \(guest physical 0x1000000\): there is no memory/)
 })
 
 test('code that changes itself does what it has become', async () => {
@@ -292,7 +292,7 @@ test('interrupts through gates that do not end take turns with the steps', async
     mov dword [rbx + 0xb0], 0
     mov dword [rbx + 0x300], 0x0004401f
     jmp .handler`
-  assert.equal((await host.run(kernel64(source), { steps: 100 })).state, 'runs')
+  assert.equal((await host.run(kernel64(source), { steps: 10 })).state, 'runs')
 })
 
 test('every reason for a shutdown is taken', async () => {

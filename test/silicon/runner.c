@@ -235,8 +235,9 @@ int main(int argc, char **argv) {
   __asm__ volatile("rdgsbase %0" : "=r"(own_gs_base));
   stack_t stack = {.ss_sp = malloc(1 << 18), .ss_size = 1 << 18};
   sigaltstack(&stack, NULL);
-  signal(SIGALRM, on_alarm);
-  alarm(60);
+  struct sigaction alarm_action = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK};
+  sigaction(SIGALRM, &alarm_action, NULL);
+  alarm(20);
   struct sigaction action = {.sa_sigaction = on_signal,
                              .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
   const int signals[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGUSR1};

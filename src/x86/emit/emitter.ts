@@ -209,7 +209,8 @@ export abstract class Emitter {
   /** Linear address of a memory operand (or `offset` bytes into it), checked for `size` bytes. */
   linear(operand: Operand, size: number, isWrite = false, offset = 0): Value {
     const { f } = this
-    const start = operand.kind === 'offset' ? this.immediate(false) : this.effectiveAddress()
+    const isOffset = operand.kind === 'offset'
+    const start = isOffset ? this.cutAddress(this.immediate(false)) : this.effectiveAddress()
     const linear = this.segmented(offset === 0 ? start : f.add(start, f.i64(offset)), size, isWrite)
     if (operand.kind === 'memory' && operand.aligned) {
       f.if(f.wrap(f.and(linear, f.i64(15))), () => this.raise(GP, 0), undefined, 'unlikely')

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VectorMachine } from '../testing/vector-machine.ts'
+import { VectorMachine } from '../../../test/x86/vector-machine.ts'
 
 /** The bytes of a state or key as FIPS 197 prints them, as a register has them. */
 const register = (text: string) => Uint8Array.fromHex(text).reverse().toHex()

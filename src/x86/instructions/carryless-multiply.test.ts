@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { VectorMachine } from '../testing/vector-machine.ts'
+import { VectorMachine } from '../../../test/x86/vector-machine.ts'
 
 const FIRST = '7b5b54657374566563746f725d53475d'
 const SECOND = '48692853686179295b477565726f6e5d'

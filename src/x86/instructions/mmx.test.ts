@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import { MF, NM, UD } from '../emit/emitter.ts'
 import { CR0_EM, CR0_TS } from '../mmu/walker.ts'
 import * as S from '../state.ts'
-import { ENDED, SCRATCH, VectorMachine } from '../testing/vector-machine.ts'
+import { ENDED, SCRATCH, VectorMachine } from '../../../test/x86/vector-machine.ts'
 
 function significand(m: VectorMachine, register: number): bigint {
   return m.cpu.getU64(S.X87 + register * S.X87_SIZE)

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { UD, XM } from '../emit/emitter.ts'
 import { CR4_OSXMMEXCPT } from '../mmu/walker.ts'
 import * as S from '../state.ts'
-import { ENDED, VectorMachine } from '../testing/vector-machine.ts'
+import { ENDED, VectorMachine } from '../../../test/x86/vector-machine.ts'
 
 const [IE, DE, ZE, OE, UE, PE] = [1, 2, 4, 8, 0x10, 0x20] as const
 const MASKS = 0x1f80

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FLAG_CF, FLAG_OF, FLAG_SF, FLAG_ZF } from '../registers.ts'
 import * as S from '../state.ts'
-import { VectorMachine } from '../testing/vector-machine.ts'
+import { VectorMachine } from '../../../test/x86/vector-machine.ts'
 
 const FLAGS = FLAG_CF | FLAG_OF | FLAG_SF | FLAG_ZF
 
@@ -57,6 +57,6 @@ test('PCMPISTRM gives bits, or elements that are all ones', () => {
 })
 
 test('PCMPISTRI on words tells of the last of several when bit 6 of the immediate is set', () => {
-  const wide = (value: string) => [...value].map((c) => `${c}\0`).join('')
+  const wide = (value: string) => value.replaceAll(/./g, '$&\0')
   assert.equal(compare('pcmpistri', wide('a'), wide('banana'), 0x41).index, 5)
 })

@@ -126,7 +126,8 @@ for (const [name, digit, intoRegister, arithmetic] of [
         const isReady = e.f.and(source.isExact, isValid(e, top))
         const slow = () => e.host(run, value)
         computeOr(e, arithmetic, operands, isReady, status, top, false, slow)
-      }))
+      }),
+    )
   }
   for (const [suffix, opcode, to, isIntoTop, pops] of [
     ['', 0xd8, digit, true, false],

@@ -30,6 +30,7 @@ import {
   type MemoryFormat,
   onMemory,
   onRegisters,
+  opcodeOf,
   registerField,
 } from './x87-operands.ts'
 
@@ -118,7 +119,8 @@ for (const [name, pops] of [
           () => e.host(run, value),
           'likely',
         )
-      }))
+      }),
+    )
   }
 }
 
@@ -160,7 +162,7 @@ for (const [name, row, isQuiet, pops] of [
     const other = register ? e.registerNumber(register) : e.f.i32(1)
     const quick = (status: Value, order: Value) => settle(e, status, order, pops)
     compareRegisters(e, other, quick, () => e.host(run))
-    leaveTrace(e, Number.parseInt(row.slice(0, 2), 16))
+    leaveTrace(e, opcodeOf(row))
   })
 }
 
@@ -195,7 +197,7 @@ for (const [name, row, isQuiet, pops] of [
         assignFlags(e, f.wrap(e.hostResult()))
       },
     )
-    leaveTrace(e, Number.parseInt(row.slice(0, 2), 16))
+    leaveTrace(e, opcodeOf(row))
   })
 }
 

@@ -32,7 +32,7 @@ import {
   withoutC1,
 } from './x87-emit.ts'
 import { BIAS, type Extended, fromFloat, fromInteger, INTEGER_BIT } from './x87-formats.ts'
-import { argumentHigh, registerField } from './x87-operands.ts'
+import { argumentHigh, opcodeOf, registerField } from './x87-operands.ts'
 
 /**
  * Pushes what `make` gives if the i32 `isFast` says so and there is room; else `slow` runs with
@@ -167,7 +167,7 @@ for (const [row, bits] of [
     const place = locate(e, bits / 8, false)
     const value = e.memory.load(bits, place.linear)
     pushOr(e, status, undefined, () => fromInteger(e, e.signExtend(value, bits)), full)
-    leaveMemoryTrace(e, Number.parseInt(row.slice(0, 2), 16), place)
+    leaveMemoryTrace(e, opcodeOf(row), place)
   })
 }
 

@@ -28,25 +28,25 @@ export function argumentHigh(cpu: Cpu): number {
   return cpu.getI32(S.ARGUMENTS + 4)
 }
 
-export const FLOAT_32: MemoryFormat = {
+const FLOAT_32: MemoryFormat = {
   bits: 32,
   size: 'd',
   isInteger: false,
   take: (cpu, into) => widen32(cpu.argumentLow(0), into),
 }
-export const FLOAT_64: MemoryFormat = {
+const FLOAT_64: MemoryFormat = {
   bits: 64,
   size: 'q',
   isInteger: false,
   take: (cpu, into) => widen64(argumentHigh(cpu), cpu.argumentLow(0), into),
 }
-export const INTEGER_16: MemoryFormat = {
+const INTEGER_16: MemoryFormat = {
   bits: 16,
   size: 'w',
   isInteger: true,
   take: (cpu, into) => fromInt((cpu.argumentLow(0) << 16) >> 16, into),
 }
-export const INTEGER_32: MemoryFormat = {
+const INTEGER_32: MemoryFormat = {
   bits: 32,
   size: 'd',
   isInteger: true,
@@ -55,6 +55,11 @@ export const INTEGER_32: MemoryFormat = {
 /** ModRM.rm of the running host instruction: the i of ST(i). */
 export function registerField(cpu: Cpu): number {
   return cpu.recordField('rm') & 7
+}
+
+/** First byte of a row such as `DC /0:m Mq x87`. */
+export function opcodeOf(row: string): number {
+  return Number.parseInt(row.slice(0, 2), 16)
 }
 
 /** What arithmetic and comparisons name their memory operands by: letter, opcode, format. */

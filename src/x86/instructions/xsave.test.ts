@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { GP, NM, UD } from '../emit/emitter.ts'
 import { CR0_TS, CR4_OSXSAVE } from '../mmu/walker.ts'
 import * as S from '../state.ts'
-import { ENDED, SCRATCH, VectorMachine } from '../testing/vector-machine.ts'
+import { ENDED, SCRATCH, VectorMachine } from '../../../test/x86/vector-machine.ts'
 
 const UNTOUCHED = 0xaa
 const BOTH = 'mov eax, 3\nxor edx, edx\n'

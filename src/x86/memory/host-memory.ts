@@ -1,6 +1,7 @@
 // The host's one memory: everything that WebAssembly code touches lies in it, from the state of
-// the virtual processors to the machine frames of the guests. Permanent areas are handed out
-// once, from the bottom up; what remains belongs to the frame table of the machine.
+// the virtual processors to the machine frames of the guests. Areas are handed out from the bottom
+// up; what remains belongs to the frame table of the machine. Those of a processor that has gone
+// are given back and serve the next one.
 
 import { Bug } from '../../base/errors.ts'
 
@@ -22,6 +23,8 @@ export class HostMemory {
   readonly i32: Int32Array
   readonly u64: BigUint64Array
   readonly areas: Area[] = []
+  /** Areas that were given back, by name and size. */
+  readonly #released = new Map<string, number[]>()
   /** Bytes of the whole memory. */
   readonly size: number
   // Offset 0 stays unused: it stands for "none" in every pointer that WebAssembly code keeps.
@@ -44,8 +47,16 @@ export class HostMemory {
     this.u64 = new BigUint64Array(buffer)
   }
 
-  /** Hands out an area for good; the offset is a multiple of `align` (a power of two). */
+  /**
+   * Hands out an area of zeros; the offset is a multiple of `align` (a power of two), the same for
+   * all areas of a name.
+   */
   allocate(bytes: number, align = 64, name = 'unnamed'): number {
+    const released = this.#released.get(`${name} ${bytes}`)?.pop()
+    if (released !== undefined) {
+      this.u8.fill(0, released, released + bytes)
+      return released
+    }
     const offset = Math.ceil(this.#next / align) * align
     if (offset + bytes > this.#end) {
       throw new Bug(`${name}: ${bytes} bytes do not fit into the host's memory`)
@@ -53,6 +64,16 @@ export class HostMemory {
     this.#next = offset + bytes
     this.areas.push({ name, offset, bytes })
     return offset
+  }
+
+  /** Takes an area back that nobody uses any more. */
+  release(offset: number): void {
+    const area = this.areas.find((one) => one.offset === offset)
+    if (!area) throw new Bug(`no area was handed out at offset ${offset}`)
+    const key = `${area.name} ${area.bytes}`
+    const released = this.#released.get(key) ?? []
+    this.#released.set(key, released)
+    released.push(offset)
   }
 
   /** Hands out an area at the end of what is left; `bytes` is a multiple of 4096. */

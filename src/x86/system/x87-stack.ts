@@ -15,7 +15,7 @@ const REGISTER_WORDS = S.X87_SIZE >> 2
 /** "Real indefinite", the answer to an invalid operation: a negative quiet NaN. */
 export const INDEFINITE = new Float80().set(0xffff, 0xc0000000, 0)
 
-export class RegisterStack {
+class RegisterStack {
   /** Rounding, masks, and the exceptions of this instruction. */
   readonly context = new FloatContext()
   /** Status word: TOP moves with the stack, flags are added by {@link end}. */

@@ -119,6 +119,8 @@ export class SystemMachine extends BareMachine {
   }
 
   #task(): void {
+    // No bitmap of ports.
+    this.write(TASK + 102, 0xffffn, 2)
     if (this.isLong) {
       this.write(TASK + 4, BigInt(STACK), 8)
       this.write(TASK + 36, BigInt(IST1), 8)

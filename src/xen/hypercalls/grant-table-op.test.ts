@@ -583,7 +583,7 @@ test('whatever is mapped and unmapped in whatever order, references add up (XSA-
         assert.equal(flagsOf(giver, ref) & (abi.GTF_reading | abi.GTF_writing), 0)
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 75 },
   )
 })
 

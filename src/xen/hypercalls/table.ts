@@ -113,7 +113,8 @@ function memoryOperations(): ReadonlyMap<number, string> {
   const operations = Object.entries(memoryAbi).filter(
     ([name, value]) =>
       name.startsWith('XENMEM_') &&
-      !name.startsWith('XENMEM_resource') && typeof value === 'number',
+      !name.startsWith('XENMEM_resource') &&
+      typeof value === 'number',
   )
   return namesOf(Object.fromEntries(operations), 'XENMEM_')
 }

@@ -20,6 +20,7 @@ export class FakeProcessor implements Processor, ProcessorControl {
   rflags = IF
   isHalted = false
   executedInRun = 0
+  effort = 0
   /** What run() executes; at the end of it the processor halts. */
   program: Iterator<Step> = [][Symbol.iterator]()
   /** Vectors that were delivered, in order. */
@@ -85,6 +86,22 @@ export class FakeProcessor implements Processor, ProcessorControl {
 
   requestExit(): void {
     this.#wantsExit = true
+  }
+
+  exert(effort: number): void {
+    this.effort += effort
+  }
+
+  get isExhausted(): boolean {
+    return this.effort >= 50_000
+  }
+
+  rest(): void {
+    this.effort = 0
+  }
+
+  retire(): void {
+    this.control.push('retire')
   }
 
   interruptsChanged(): void {}

@@ -1,9 +1,9 @@
 // A machine for tests of vector instructions: XMM registers as numbers of 32 hexadecimal digits,
 // the most significant first, as manuals print them.
 
-import { assemble } from '../../../test/x86/assemble.ts'
-import * as S from '../state.ts'
-import { CODE, SystemMachine } from './system-machine.ts'
+import * as S from '../../src/x86/state.ts'
+import { CODE, SystemMachine } from '../../src/x86/testing/system-machine.ts'
+import { assemble } from './assemble.ts'
 
 /** Memory that tests may use: 4 KiB from here on. */
 export const SCRATCH = 0x20000
