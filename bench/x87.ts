@@ -69,7 +69,8 @@ function time(text: string): number {
     cpu.writeRegister(S.RCX, BigInt(LOOPS))
     cpu.rip = BigInt(CODE)
     const started = performance.now()
-    cpu.run(1 << 30)
+    do cpu.rest()
+    while (cpu.run(1 << 30).reason === 'exit')
     best = Math.min(best, performance.now() - started)
   }
   return (best * 1e6) / (LOOPS * REPEAT)

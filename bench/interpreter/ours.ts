@@ -32,7 +32,8 @@ for (;;) {
   const { executed, reason } = machine.cpu.run(AT_A_TIME)
   instructions += executed
   if (reason === 'halt') break
-  if (reason !== 'budget') throw new Error(`${path} ended with ${reason}: ${machine.cpu.shutdownCause}`)
+  if (reason === 'exit') machine.cpu.rest()
+  else if (reason !== 'budget') throw new Error(`${path} ended with ${reason}: ${machine.cpu.shutdownCause}`)
 }
 if (!output.isComplete) throw new Error(`${path} did not print its checksum`)
 const measured: Ours = {

@@ -83,7 +83,7 @@ export class Layout<F extends Fields> {
   /** Writes the fields that are given and leaves the others. */
   write(view: DataView, base: number, values: Partial<Plain<F>>): void {
     for (const [key, value] of Object.entries(values)) {
-      if (value !== undefined) this.set(view, base, key, value as ValueOf<F[keyof F]>)
+      if (value !== undefined) this.set(view, base, key, value)
     }
   }
 

@@ -111,8 +111,8 @@ export class XenHost {
       // libxl gives a PVH domain the RAM it asked for, its tables and special pages, and slack.
       maxPages: config.memoryMiB * 256 + 256,
       tscKhz: TSC_KHZ,
-      // In a round each vCPU has a clock of its own, up to a quantum from that of the others.
-      isTscStable: config.vcpus === 1,
+      // No vCPU reads an older counter than another one has read (Domain.readTsc).
+      isTscStable: true,
       cpuid: (vcpu, leaf, subleaf) => cpuidOf(domain, policy, vcpu, leaf, subleaf),
       isAmd: policy.identity.vendor !== 'GenuineIntel',
     })

@@ -71,7 +71,7 @@ export class Cpu extends Registers {
   /** Interrupts are held off for one instruction (after STI, MOV SS). */
   hasShadow = false
   /** So are debug exceptions (after MOV SS and POP SS). */
-  #hasStackShadow = false
+  hasStackShadow = false
   /** An NMI is being handled: further ones wait for IRET. */
   isNmiBlocked = false
   /** Why the processor shut down, after a triple fault. */
@@ -184,7 +184,7 @@ export class Cpu extends Registers {
   /** After MOV SS and POP SS: neither interrupts nor debug exceptions before the next one. */
   shadowStackLoad(): void {
     this.hasShadow = true
-    this.#hasStackShadow = true
+    this.hasStackShadow = true
   }
 
   /** The running instruction (INT n, SYSCALL) ends without a single-step trap. */
@@ -259,12 +259,12 @@ export class Cpu extends Registers {
     }
     try {
       for (;;) {
+        if (this.getI32(S.ATTENTION)) this.#lookForInterrupts()
         if (this.#withheld > 0) {
           this.set32(S.BUDGET, this.getI32(S.BUDGET) + this.#withheld)
           this.#withheld = 0
         }
         if (this.#wantsExit) return result('exit')
-        if (this.getI32(S.ATTENTION)) this.#lookForInterrupts()
         if (this.isHalted) return result('halt')
         if (this.getI32(S.BUDGET) <= 0) return result('budget')
         this.#step()
@@ -298,26 +298,25 @@ export class Cpu extends Registers {
 
   #step(): void {
     const { u8 } = this.memory
-    const hadStackShadow = this.#hasStackShadow
-    this.#hasStackShadow = false
+    const hadStackShadow = this.hasStackShadow
+    this.hasStackShadow = false
     const budget = this.getI32(S.BUDGET)
-    if (this.#hasCodeBreakpoints && !hadStackShadow && checkInstructionBreakpoint(this)) {
-      this.set32(S.BUDGET, budget - 1)
-      return
-    }
+    // Deliveries count as well, or a handler that cannot be fetched would keep us here.
+    this.set32(S.BUDGET, budget - 1)
+    if (this.#hasCodeBreakpoints && !hadStackShadow && checkInstructionBreakpoint(this)) return
     const rec = this.lookup(0)
-    if (rec === 0) {
-      // Deliveries count as well, or a handler that cannot be fetched would keep us here.
-      this.set32(S.BUDGET, budget - 1)
-      return this.#fault()
-    }
+    if (rec === 0) return this.#fault()
     const flags = this.getI32(S.RFLAGS)
     if (flags & FLAG_RF) this.set32(S.RFLAGS, flags & ~FLAG_RF)
     const lo = this.getI32(S.RIP)
     const linearLo = (lo + Number(BigInt.asIntN(32, this.#codeBase()))) | 0
     this.setU64(S.RIP_BASE, this.rip - BigInt(linearLo & (PAGE - 1)))
     const isSingle = (flags & FLAG_TF) !== 0 || this.#hasCodeBreakpoints || this.#isWatching
-    if (isSingle || this.hasShadow) return this.#stepOne(rec, flags, lo)
+    if (isSingle || this.hasShadow) {
+      this.#withheld += budget - 1
+      this.set32(S.BUDGET, 0)
+      return this.#stepOne(rec, flags, lo)
+    }
     const left = u8[rec + R.REC_LEFT] as number
     const count = Math.min(left, budget)
     this.set32(S.BUDGET, budget - count)
@@ -343,8 +342,6 @@ export class Cpu extends Registers {
 
   /** Runs one instruction, with the debug exceptions that may follow it. */
   #stepOne(rec: number, flags: number, ripLow: number): void {
-    this.#withheld += this.getI32(S.BUDGET) - 1
-    this.set32(S.BUDGET, 0)
     this.#isUnstepped = false
     const isStepped = (flags & FLAG_TF) !== 0
     const isWhole = this.memory.u8[rec + R.REC_LEFT] === 1
@@ -361,7 +358,7 @@ export class Cpu extends Registers {
     if (flags & FLAG_RF && this.getI32(S.RIP) === ripLow) {
       this.set32(S.RFLAGS, this.getI32(S.RFLAGS) | FLAG_RF)
     }
-    if (this.#hasStackShadow) return
+    if (this.hasStackShadow) return
     const causes = this.#debugHits | (isStepped && !this.#isUnstepped ? DR6_BS : 0)
     this.#debugHits = 0
     if (causes !== 0) raiseDebug(this, causes)
@@ -675,7 +672,9 @@ export class Cpu extends Registers {
    */
   get executedInRun(): number {
     const taken = this.#runBudget - this.getI32(S.BUDGET) - this.#withheld
-    return this.#record === 0 ? taken : taken - (this.memory.u8[this.#record + R.REC_LEFT] as number)
+    return this.#record === 0
+      ? taken
+      : taken - (this.memory.u8[this.#record + R.REC_LEFT] as number)
   }
 
   /** Bytes of the running host instruction's ModRM.reg and rm fields, and its segment. */
@@ -705,49 +704,52 @@ export class Cpu extends Registers {
   }
 
   /**
-   * Copies bytes out of guest memory with the current rights, or the supervisor's; undefined
-   * after a fault.
+   * Copies bytes out of guest memory with the current rights, or the supervisor's; undefined if a
+   * page of it cannot be read or is no memory.
    */
   readLinear(address: bigint, length: number, asSupervisor = false): Uint8Array | undefined {
-    const who = asSupervisor ? SUPERVISOR : this.privilege
+    const pieces = this.#piecesOf(address, length, ACCESS_READ, asSupervisor)
+    if (!pieces) return undefined
     const out = new Uint8Array(length)
-    const bounce = this.state + S.BOUNCE
-    try {
-      for (let done = 0; done < length; ) {
-        const at = address + BigInt(done)
-        const piece = Math.min(length - done, 64)
-        this.linear.readTo(low(at), high(at), piece, bounce, who)
-        out.set(this.memory.u8.subarray(bounce, bounce + piece), done)
-        done += piece
-      }
-      return out
-    } catch (error) {
-      if (error instanceof GuestFault) return undefined
-      throw error
-    }
+    for (const { at, done, size } of pieces) out.set(this.memory.u8.subarray(at, at + size), done)
+    return out
   }
 
   /**
    * Copies bytes into guest memory with the current rights, or the supervisor's: all of them or,
-   * after a fault, none and false.
+   * if a page cannot be written or is no memory, none and false.
    */
   writeLinear(address: bigint, bytes: Uint8Array, asSupervisor = false): boolean {
-    const who = asSupervisor ? SUPERVISOR : this.privilege
-    const bounce = this.state + S.BOUNCE
-    const each = (visit: (at: bigint, done: number, piece: number) => void) => {
-      for (let done = 0; done < bytes.length; done += 64) {
-        visit(address + BigInt(done), done, Math.min(bytes.length - done, 64))
-      }
+    const pieces = this.#piecesOf(address, bytes.length, ACCESS_WRITE, asSupervisor)
+    if (!pieces) return false
+    for (const { at, done, size } of pieces) {
+      this.memory.u8.set(bytes.subarray(done, done + size), at)
+      this.engine.written(at, size)
     }
+    return true
+  }
+
+  /** Where the pages of a stretch of linear addresses lie in the host; undefined after a fault. */
+  #piecesOf(
+    address: bigint,
+    length: number,
+    access: number,
+    asSupervisor: boolean,
+  ): { readonly at: number; readonly done: number; readonly size: number }[] | undefined {
+    const who = asSupervisor ? SUPERVISOR : this.privilege
+    const pieces = []
     try {
-      each((at, _done, piece) => this.linear.probeWrite(low(at), high(at), piece, who))
-      each((at, done, piece) => {
-        this.memory.u8.set(bytes.subarray(done, done + piece), bounce)
-        this.linear.writeFrom(low(at), high(at), piece, bounce, who)
-      })
-      return true
+      for (let done = 0; done < length; ) {
+        const linear = address + BigInt(done)
+        const at = this.linear.translate(low(linear), high(linear), access, who)
+        if (at < 0) return undefined
+        const size = Math.min(length - done, PAGE - (low(linear) & (PAGE - 1)))
+        pieces.push({ at, done, size })
+        done += size
+      }
+      return pieces
     } catch (error) {
-      if (error instanceof GuestFault) return false
+      if (error instanceof GuestFault) return undefined
       throw error
     }
   }

@@ -5,9 +5,7 @@ import type { Size } from './emit/operand.ts'
 
 const SIZES: readonly Size[] = [16, 32, 64]
 
-/** Bits 1:0 code size, bit 2 stack size (outside 64-bit mode), bit 3 flat segments. */
-export const MODE_BITS = 4
-
+// Bits 1:0 code size, bit 2 stack size (outside 64-bit mode), bit 3 flat segments.
 const STACK_32 = 4
 const FLAT = 8
 

@@ -130,6 +130,8 @@ export class Domain implements GrantParty {
   crashCause: string | undefined
   isDying = false
   #pauses = 0
+  /** When a processor last read its counter. The clock is never behind it between two rounds. */
+  #tscReadAt = 0
   #fifo: FifoEvents | undefined
 
   constructor(domid: number, config: DomainConfig, world: DomainWorld) {
@@ -168,6 +170,16 @@ export class Domain implements GrantParty {
   /** Nanoseconds since the host started, as the running processor sees it. */
   now(): number {
     return this.world.now()
+  }
+
+  /**
+   * The time-stamp counter, as the running processor reads it. Within a round each processor has
+   * its own time, but none reads less than another one has read before: guests give up the counter
+   * as a clock when they see that (Linux's check_tsc_warp).
+   */
+  readTsc(): bigint {
+    this.#tscReadAt = Math.max(this.#tscReadAt, this.now())
+    return this.tsc.ticksAt(this.#tscReadAt)
   }
 
   /** May its processors run. */

@@ -40,8 +40,9 @@ const POISON = 0xbeefbeefbeefbeefn
 /** Bytes of VMCALL and VMMCALL: a call that goes on later is made again. */
 const CALL_BYTES = 3n
 
-/** What a hypercall costs the host, beside the long ones' own accounts (Processor.exert). */
+/** What a hypercall costs the host (Processor.exert): a short one, and a go of a long one. */
 const CALL_EFFORT = 10
+const BATCH_EFFORT = 2000
 
 /** One hypercall, as it is told to whoever traces. */
 export interface HypercallEvent {
@@ -239,7 +240,6 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
       isInMulticall: false,
     }
     const answer = this.dispatch(call, number > 0xffffffffn ? -1 : Number(number), args)
-    processor.exert(CALL_EFFORT)
     if (typeof answer !== 'number') {
       answer.again.forEach((value, i) => {
         processor.writeRegister(registers[i] as number, BigInt.asUintN(width, value))
@@ -261,6 +261,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
     const cut = args.map((arg) => BigInt.asUintN(call.guest.width, arg))
     const answer = known ? known.handler(call, cut) : -XEN_ENOSYS
     const isDone = typeof answer === 'number'
+    call.vcpu.processor.exert(isDone ? CALL_EFFORT : BATCH_EFFORT)
     const operation = Number(BigInt.asUintN(32, args[0] ?? 0n))
     if (isDone) this.counters.note(number, known, operation, answer)
     this.onHypercall?.({

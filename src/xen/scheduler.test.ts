@@ -77,6 +77,21 @@ test('within a round a processor sees its own time', () => {
   assert.deepEqual(seen, [0, 100, 200])
 })
 
+test('no processor reads an older time-stamp counter than another one has read', () => {
+  const host = new TestHost({ quantumNs: 1000 })
+  const guest = host.guest()
+  guest.vcpu(1).bringUp()
+  const seen: number[] = []
+  const look: Step = ({ host: world }) => {
+    seen.push(Number(world.readTsc()))
+    return 300
+  }
+  guest.processor(0).runs(look, look, look)
+  guest.processor(1).runs(look, look, look, look)
+  host.hypervisor.step()
+  assert.deepEqual(seen, [0, 300, 600, 600, 600, 600, 900])
+})
+
 test('a guest that halts without interrupts on all processors has switched itself off', () => {
   const host = new TestHost()
   const guest = host.guest()

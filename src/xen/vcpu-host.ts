@@ -113,8 +113,7 @@ export class VcpuHost {
   }
 
   readTsc(): bigint {
-    const { domain } = this.#vcpu
-    return domain.tsc.ticksAt(domain.now())
+    return this.#vcpu.domain.readTsc()
   }
 
   readTaskPriority(): number {

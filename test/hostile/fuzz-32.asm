@@ -67,6 +67,7 @@ kinds:
     and ecx, 31
     mov eax, 1
     shl eax, cl
+    dec eax
     ret
 .negative:
     mov eax, edx
@@ -129,6 +130,15 @@ main:
     cmp ebx, 2
     je main
 .vmcall:
+    cmp eax, 13
+    jne .list
+    mov ebx, ebp                        ; lists that run over all memory end the guest too soon
+    and ecx, 31
+.list:
+    cmp eax, 20
+    jne .ready
+    and edx, 1023
+.ready:
     vmcall
     jmp main
 favourites:

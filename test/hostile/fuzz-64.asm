@@ -66,6 +66,7 @@ kinds:
     and ecx, 63
     mov eax, 1
     shl rax, cl
+    dec rax                             ; not 0x100, where this code is
     ret
 .negative:
     mov rax, rdx
@@ -133,6 +134,15 @@ main:
     cmp edi, 2                          ; nor VCPUOP_down
     je .loop
 .vmcall:
+    cmp eax, __HYPERVISOR_multicall
+    jne .list
+    mov rdi, rbx                        ; lists that run over all memory end the guest too soon
+    and esi, 31
+.list:
+    cmp eax, __HYPERVISOR_grant_table_op
+    jne .ready
+    and edx, 1023
+.ready:
     vmcall
     jmp .loop
 favourites:

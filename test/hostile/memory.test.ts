@@ -5,6 +5,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SHUTDOWN_poweroff } from '../../src/xen/abi/sched.ts'
 import { SPECIAL_PAGES } from '../../src/toolstack/build/memory-map.ts'
+import { openKernel } from '../../src/toolstack/image/kernel.ts'
+import { NO_DECOMPRESSORS } from '../../src/toolstack/image/tiny-kernel.ts'
+import { GNTMAP_host_map, GNTMAP_readonly, GNTST_okay } from '../../src/xen/abi/grant-table.ts'
+import { mapGrant } from '../../src/xen/grant-map.ts'
 import { HostileHost, kernel32, kernel64, type Outcome } from './hostile-guest.ts'
 
 const host = new HostileHost()
@@ -411,4 +415,51 @@ test('thousands of references that nobody granted, and of the guest’s own, are
 test('a guest may be built and destroyed more often than the host has room for processors', async () => {
   const image = kernel32('cli\nhlt')
   for (let i = 0; i < 20; i++) await host.run(image, { vcpus: 32, memoryMiB: 8 })
+})
+
+test('a page granted for reading cannot be written, neither by stores nor by the page walk', async () => {
+  const { xen } = host
+  const before = host.holdings()
+  const images = { kernel: await openKernel(kernel32('sti\nhlt\njmp $'), 'still', NO_DECOMPRESSORS) }
+  const config = { name: 'granter', commandLine: '', memoryMiB: 8, vcpus: 1 }
+  const granter = xen.createGuest(config, images)
+  const page = new Uint8Array(4096).fill(0x5a)
+  // As a page table: entries that are present and not accessed yet.
+  new DataView(page.buffer).setBigUint64(0, 0x87n, true)
+  const source = `main:
+    mov ebx, 0x1000000
+    mov eax, [rbx]
+    mov dword [rbx], 1
+    lock inc dword [rbx + 8]
+    mov edi, 0x1000000
+    mov ecx, 4096
+    xor eax, eax
+    rep stosb
+    mov eax, 0x1000000 + 7
+    mov [TABLES + 0x1000 + 8 * 4], rax
+    mov rbx, 0x100000000
+    mov rax, [rbx + 0x200000 - 8]
+    mov eax, [0x1000008]
+    call print
+    jmp power_off`
+  assert.ok(granter.domain.writePhysical(0x300000, page))
+  const outcome = await (async () => {
+    try {
+      return await host.run(kernel64(source), {
+        prepare: ({ domain }) => {
+          granter.domain.grants.grow(1)
+          granter.domain.grants.seed(9, domain.domid, 0x300)
+          const flags = GNTMAP_host_map | GNTMAP_readonly
+          const request = { domid: granter.domain.domid, ref: 9, flags, address: 0x1000000n }
+          assert.equal(mapGrant(xen.hypervisor, domain, request).status, GNTST_okay)
+        },
+        watch: () => assert.deepEqual(granter.domain.readPhysical(0x300000, 4096), page),
+      })
+    } finally {
+      granter.destroy()
+    }
+  })()
+  endsByPowerOff(outcome)
+  assert.equal(outcome.text, '000000005a5a5a5a\n')
+  assert.deepEqual(host.holdings(), before)
 })

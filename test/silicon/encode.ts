@@ -163,6 +163,15 @@ export class Encoding {
     return this.#mode.codeSize === 64 ? linear : linear - baseOf(selectors[segment] as number)
   }
 
+  /** Selectors of code segments, right and wrong ones. */
+  farSelector(): number {
+    const r = this.#r
+    const { selectors } = this.#segments as Segments
+    const selector = r.pick([0x33, 0x33, 0x23, 0x23, 0x2b, 0, 0x10, 0x0f, 0x47, 0x4f, 0x3f, r.below(0x78)])
+    // Linux does not get back to a program that runs 64-bit code with a stack of its LDT.
+    return (selectors[SS] as number) & 4 && (selector | 3) === 0x33 ? 0x23 : selector
+  }
+
   #fix(register: number, value: number): void {
     this.fixedBits[register] = this.addressSize
     this.fixedValue[register] = value
@@ -259,7 +268,7 @@ export class Encoding {
       }
       if (kind === 'A') {
         this.#put(at - this.#mode.codeBase + 32 + r.below(64), this.size === 16 ? 2 : 4)
-        this.#put(farSelector(r), 2)
+        this.#put(this.farSelector(), 2)
       }
       if (kind === 'J') {
         // A branch back to itself would never end.
@@ -289,11 +298,6 @@ function isRex(byte: number | undefined): boolean {
 function softwareInterrupt(r: Random): number {
   const vector = r.oneIn(4) ? 3 + r.below(2) : r.below(256)
   return vector === 0x80 ? 0 : vector
-}
-
-/** Selectors of code segments, right and wrong ones. */
-export function farSelector(r: Random): number {
-  return r.pick([0x33, 0x33, 0x23, 0x23, 0x2b, 0, 0x10, 0x0f, 0x47, 0x4f, 0x3f, r.below(0x78)])
 }
 
 /** Selectors of data segments, right and wrong ones. */

@@ -5,7 +5,6 @@ import type { Row } from '../../src/x86/decode/row.ts'
 import {
   dataSelector,
   Encoding,
-  farSelector,
   nearBorder,
   RSP,
   type Segments,
@@ -262,11 +261,11 @@ function prepare(row: Row, encoding: Encoding, r: Random, out: Generator): void 
     case 'RETF':
       if (r.oneIn(6)) return
       out.poke(top, step, out.placeToGo())
-      out.poke(top + step, step, farSelector(r))
+      out.poke(top + step, step, encoding.farSelector())
       return
     case 'IRET':
       out.poke(top, step, out.placeToGo())
-      out.poke(top + step, step, farSelector(r))
+      out.poke(top + step, step, encoding.farSelector())
       out.poke(top + 2 * step, step, 0x202 | (r.next() & (ARITHMETIC | DF)))
       out.poke(top + 3 * step, step, nearBorder(r))
       out.poke(top + 4 * step, step, r.oneIn(3) ? dataSelector(r) : 0x2b)
@@ -279,7 +278,7 @@ function prepare(row: Row, encoding: Encoding, r: Random, out: Generator): void 
       if (r.oneIn(6)) return
       if (row.operands[0]?.size === 'p') {
         out.poke(encoding.target, step, out.placeToGo())
-        out.poke(encoding.target + step, 2, farSelector(r))
+        out.poke(encoding.target + step, 2, encoding.farSelector())
       } else if (encoding.target >= 0) out.poke(encoding.target, 8, out.placeToGo())
       else if (encoding.rm >= 0) out.setRegister(encoding.rm, 64, out.placeToGo())
       return
@@ -299,7 +298,7 @@ function prepare(row: Row, encoding: Encoding, r: Random, out: Generator): void 
     case 'VERR':
     case 'VERW':
     case 'ARPL': {
-      const selector = r.oneIn(3) ? farSelector(r) : dataSelector(r)
+      const selector = r.oneIn(3) ? encoding.farSelector() : dataSelector(r)
       if (name === 'MOV' && r.oneIn(2)) return
       if (encoding.target >= 0) out.poke(encoding.target, 2, selector)
       else if (encoding.rm >= 0) out.setRegister(encoding.rm, 16, selector)

@@ -1,6 +1,7 @@
 // Makes a failing case smaller while it still fails: whatever can be cleared without the
 // difference going away is cleared. Candidates are tried many at a time.
 
+import type { Terms } from './compare.ts'
 import { compareBatch } from './suite.ts'
 import {
   CODE,
@@ -31,13 +32,13 @@ export function minimize(
   native: Pick<NativeProcessor, 'run'>,
   processor: OurProcessor,
   record: Uint8Array,
-  isStrict: boolean,
+  terms: Terms,
 ): { readonly record: Uint8Array; readonly found: readonly string[] } {
   const run = (candidates: readonly Uint8Array[]) => {
     const cases = Records.ofCount(candidates.length)
     for (const [i, candidate] of candidates.entries()) cases.u8.set(candidate, i * RECORD_BYTES)
     const results: (readonly string[] | undefined)[] = []
-    compareBatch(native, processor, cases, isStrict, (i, found) => {
+    compareBatch(native, processor, cases, terms, (i, found) => {
       results[i] = found
     })
     return results
@@ -104,13 +105,20 @@ function changesOf(record: Uint8Array): Change[] {
   for (let at = MEMORY; at < MEMORY + MEMORY_BYTES; at += 8) clear(at, 8)
   if (test.word(0, CODE_AT) !== CODE + 64) changes.push((copy) => move(copy, mode))
   for (let i = 0; i < INSTRUCTION_BYTES; i++) {
-    if (!LEGACY_PREFIXES.has(record[INSTRUCTION + i] as number)) break
-    changes.push((copy) => {
-      copy.copyWithin(INSTRUCTION + i, INSTRUCTION + i + 1, INSTRUCTION + INSTRUCTION_BYTES)
-      copy[INSTRUCTION + INSTRUCTION_BYTES - 1] = 0xcc
-    })
+    const prefix = record[INSTRUCTION + i] as number
+    if (!LEGACY_PREFIXES.has(prefix)) break
+    changes.push((copy) => dropPrefix(copy, prefix))
   }
   return changes
+}
+
+function dropPrefix(copy: Uint8Array, prefix: number): void {
+  for (let at = INSTRUCTION; LEGACY_PREFIXES.has(copy[at] as number); at++) {
+    if (copy[at] !== prefix) continue
+    copy.copyWithin(at, at + 1, INSTRUCTION + INSTRUCTION_BYTES)
+    copy[INSTRUCTION + INSTRUCTION_BYTES - 1] = 0xcc
+    return
+  }
 }
 
 /** Puts the code at its usual place. */

@@ -80,11 +80,13 @@ const WITH_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 const MOST_RUNS = 64
 
 export class OurProcessor {
-  readonly machine = new BareMachine(1 << 20)
+  readonly machine: BareMachine
   readonly #segments = new Map<number, bigint>()
   #dirty = { at: CODE_FRAME, bytes: CODE_BYTES }
 
-  constructor() {
+  /** `features`: those of the processor underneath. */
+  constructor(features: ReadonlySet<string>) {
+    this.machine = new BareMachine(1 << 20, 64, features)
     this.#writeTables()
     const { cpu } = this.machine
     cpu.set32(S.CR4, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE)

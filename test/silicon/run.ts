@@ -25,6 +25,8 @@ const { values } = parseArgs({
 })
 
 const native = new NativeProcessor()
+const terms = { features: native.features, isStrict: values.strict }
+let shower: OurProcessor | undefined
 try {
   process.exitCode = values.case === undefined ? runPlan() : runCase(values.case)
 } finally {
@@ -58,7 +60,8 @@ function runCase(text: string): number {
 
 /** Prints a case, made small, and what differs; says whether something does. */
 function show(record: Uint8Array): boolean {
-  const { record: small, found } = minimize(native, new OurProcessor(), record, values.strict)
+  shower ??= new OurProcessor(native.features)
+  const { record: small, found } = minimize(native, shower, record, terms)
   console.log(`  --case '${caseToText(small)}'`)
   for (const line of found) console.log(`    ${line}`)
   if (found.length === 0) console.log('    no difference')

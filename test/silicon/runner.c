@@ -170,7 +170,7 @@ static void check(int is_bad, const char *what) {
 static uint8_t *map_twice(unsigned long address, unsigned long bytes, int protection) {
   int file = memfd_create("pages", 0);
   check(file < 0 || ftruncate(file, (long)bytes) != 0, "memfd_create");
-  void *p = mmap((void *)address, bytes, protection, MAP_SHARED | MAP_FIXED, file, 0);
+  void *p = mmap((void *)address, bytes, protection, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, 0);
   check(p == MAP_FAILED, "mmap");
   p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   check(p == MAP_FAILED, "mmap");
@@ -230,6 +230,9 @@ int main(int argc, char **argv) {
   code_alias = map_twice(CODE, CODE_BYTES, PROT_READ | PROT_EXEC);
   data_alias = map_twice(DATA, DATA_BYTES, PROT_READ | PROT_WRITE);
   check(mprotect((void *)(DATA + 8192), 4096, PROT_READ) != 0, "mprotect");
+  // A page that was never touched would show as missing in error codes.
+  for (int i = 0; i < DATA_BYTES; i += 4096) (void)*(volatile uint8_t *)(DATA + i);
+  for (int i = 0; i < CODE_BYTES; i += 4096) (void)*(volatile uint8_t *)(CODE + i);
   set_ldt();
   __asm__ volatile("rdfsbase %0" : "=r"(own_fs_base));
   __asm__ volatile("rdgsbase %0" : "=r"(own_gs_base));

@@ -2,7 +2,7 @@
 
 import { instructions } from '../../src/x86/decode/define.ts'
 import '../../src/x86/instructions/all.ts'
-import { differences, instructionOf } from './compare.ts'
+import { differences, instructionOf, type Terms } from './compare.ts'
 import { Generator } from './generate.ts'
 import { RECORD_BYTES, Records } from './layout.ts'
 import type { NativeProcessor } from './native.ts'
@@ -44,7 +44,8 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
   const variants = variantsOf(instructions.rows, { name, modes, features: native.features })
   if (variants.length === 0) throw new Error(`no instruction to compare is named ${name}`)
   const generator = new Generator(plan.seed)
-  const processor = new OurProcessor()
+  const processor = new OurProcessor(native.features)
+  const terms = { features: native.features, isStrict: plan.isStrict ?? false }
   const failures = new Map<string, Failure>()
   for (let first = 0; first < plan.cases; first += BATCH) {
     const count = Math.min(BATCH, plan.cases - first)
@@ -53,8 +54,8 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
       const variant = variants[(first + i) % variants.length] as Variant
       generator.make(cases, i, first + i, variant)
     }
-    compareBatch(native, processor, cases, plan.isStrict ?? false, (i, found) => {
-      const row = instructionOf(cases, i)
+    compareBatch(native, processor, cases, terms, (i, found) => {
+      const row = instructionOf(cases, i, native.features)
       const key = row ? `${row.name} (${row.text})` : 'no instruction'
       const known = failures.get(key)
       const record = cases.u8.slice(i * RECORD_BYTES, (i + 1) * RECORD_BYTES)
@@ -70,7 +71,7 @@ export function compareBatch(
   native: Pick<NativeProcessor, 'run'>,
   processor: OurProcessor,
   cases: Records,
-  isStrict: boolean,
+  terms: Terms,
   differ: (index: number, found: readonly string[]) => void,
 ): void {
   const theirs = native.run(cases)
@@ -82,7 +83,7 @@ export function compareBatch(
       differ(i, [`ours threw ${error instanceof Error ? error.stack : String(error)}`])
       continue
     }
-    const found = differences(cases, i, theirs, ours, isStrict)
+    const found = differences(cases, i, theirs, ours, terms)
     if (found.length > 0) differ(i, found)
   }
 }

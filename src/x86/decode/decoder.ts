@@ -255,8 +255,6 @@ export class Decoder {
       }
     } else if (plan & PLAN_PLUS_R) rm = (byte & 7) | (rex & REX_B ? 8 : 0)
 
-    if (lock && !(plan & PLAN_LOCK && isMemory)) return Status.invalid
-
     let immLo = 0
     let immHi = 0
     let imm2 = 0
@@ -286,6 +284,9 @@ export class Decoder {
         p += size2
       }
     }
+
+    // Bytes that cannot be fetched come before a LOCK that cannot be.
+    if (lock && !(plan & PLAN_LOCK && isMemory)) return Status.invalid
 
     out.row = this.#rows[id] as Row
     out.length = p - at

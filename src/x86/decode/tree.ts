@@ -108,7 +108,7 @@ export function yieldsToRexB(row: Row, rows: readonly Row[]): boolean {
         other.plusR &&
         other.map === row.map &&
         other.opcode === (row.opcode & 0xf8) &&
-        other.prefix === row.prefix,
+        (other.prefix === row.prefix || other.prefix === 'any'),
     )
   )
 }

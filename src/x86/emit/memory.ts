@@ -3,7 +3,6 @@
 // permission, crossing into another page, MMIO and pages that hold decoded code; whatever fails
 // it goes to TypeScript. (Layout of the TLB: mmu/tlb.ts.)
 
-import type { Type } from '../../wasm/opcodes.ts'
 import type { Value } from '../../wasm/value.ts'
 import { TLB_ADDEND, TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_READ, TLB_WRITE } from '../mmu/tlb.ts'
 import { BOUNCE, TLB_BASE } from '../state.ts'
@@ -28,11 +27,6 @@ export type AccessBits = keyof typeof ACCESS
 
 function access(bits: number): (typeof ACCESS)[AccessBits] {
   return ACCESS[bits as AccessBits]
-}
-
-/** The WebAssembly type that carries a value of so many bits. */
-export function typeOfBits(bits: number): Type {
-  return access(bits).type
 }
 
 export class MemoryAccess {

@@ -9,7 +9,7 @@ import { type Emitter, UD, XM } from '../emit/emitter.ts'
 import { GuestFault } from '../guest-fault.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import { CR4_OSXMMEXCPT } from '../mmu/walker.ts'
-import { FloatContext } from '../softfloat/context.ts'
+import { FloatContext, PE } from '../softfloat/context.ts'
 import { settlePacked } from '../softfloat/sse-operands.ts'
 import * as S from '../state.ts'
 import { vectorWords } from './vector-arguments.ts'
@@ -28,6 +28,22 @@ const context = new FloatContext()
 export function isUsual(e: Emitter): Value {
   const { f } = e
   return f.eq(f.and(e.stateLoad('i32.load', S.MXCSR), f.i32(USUAL_MASK)), f.i32(USUAL))
+}
+
+/**
+ * i32: as {@link isUsual}, or PE is still clear but need not be set: the result is exact, which
+ * `isExact` finds out.
+ */
+export function isUsualOr(e: Emitter, isExact: () => Value): Value {
+  const { f } = e
+  const control = f.and(e.stateLoad('i32.load', S.MXCSR), f.i32(USUAL_MASK))
+  return f.choose(
+    'i32',
+    f.eq(control, f.i32(USUAL)),
+    () => f.i32(1),
+    () => f.choose('i32', f.eq(control, f.i32(USUAL & ~PE)), isExact, () => f.i32(0)),
+    'likely',
+  )
 }
 
 /** Puts operands (i32, i64 or v128) where {@link exact} instructions find them, 16 bytes each. */

@@ -78,6 +78,11 @@ export class FloatLanes {
     return this.and(value, this.pattern(MAGNITUDE[this.bits]))
   }
 
+  negated(value: Value): Value {
+    const sign = this.pattern(1n << BigInt(this.bits - 1))
+    return this.isScalar ? this.f.xor(value, sign) : this.f.op('v128.xor', value, sign)
+  }
+
   and(a: Value, b: Value): Value {
     return this.isScalar ? this.f.and(a, b) : this.f.op('v128.and', a, b)
   }

@@ -16,9 +16,10 @@ import {
   exact,
   exact32,
   exact64,
-  isUsual,
+  isUsualOr,
   runExact,
 } from './float-exact.ts'
+import { isExact, isExactRoot } from './float-exactness.ts'
 import { type FloatBits, FloatLanes } from './float-lanes.ts'
 
 /** The four forms: suffix, mandatory prefix, feature, element, and is it one element. */
@@ -84,7 +85,8 @@ export function arithmetic(
   const kind = op === 'mul' ? 'product' : op === 'div' ? 'quotient' : 'sum'
   const fast = lanes.compute(op, a, b)
   const isDoubtful = lanes.any(DOUBTS[kind](lanes, a, b, fast))
-  return fastOrExact(e, lanes, e.f.and(isUsual(e), e.f.eqz(isDoubtful)), fast, run, a, b)
+  const isQuiet = isUsualOr(e, () => isExact(lanes, op, a, b, fast))
+  return fastOrExact(e, lanes, e.f.and(isQuiet, e.f.eqz(isDoubtful)), fast, run, a, b)
 }
 
 for (const form of FLOAT_FORMS) {
@@ -108,7 +110,8 @@ for (const form of FLOAT_FORMS) {
     const a = e.read(src)
     const fast = lanes.compute('sqrt', a)
     const isDoubtful = lanes.any(lanes.either(lanes.isDenormal(a), lanes.isSpecial(fast)))
-    const isRight = e.f.and(isUsual(e), e.f.eqz(isDoubtful))
+    const isQuiet = isUsualOr(e, () => isExactRoot(lanes, a, fast))
+    const isRight = e.f.and(isQuiet, e.f.eqz(isDoubtful))
     e.write(dst, fastOrExact(e, lanes, isRight, fast, root, a))
   })
 

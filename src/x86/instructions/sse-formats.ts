@@ -7,7 +7,7 @@ import { define } from '../decode/define.ts'
 import type { Emitter } from '../emit/emitter.ts'
 import * as C from '../softfloat/sse-convert.ts'
 import * as S from '../state.ts'
-import { exact, isUsual } from './float-exact.ts'
+import { exact, isUsual, isUsualOr } from './float-exact.ts'
 import { FloatLanes } from './float-lanes.ts'
 import { fastOrExact, FLOAT_FORMS } from './sse-float.ts'
 import { fromScalar, toScalar } from './vector-operands.ts'
@@ -67,7 +67,10 @@ define('CVTSD2SS', ['F2 0F 5A /r Vss,Wsd sse +sse2'], (e, dst, src) => {
   const fast = to.asPattern(f.op('f32.demote_f64', from.asFloat(value)))
   const isLost = to.butNot(to.isTiny(fast), from.isZero(value))
   const isDoubtful = f.or(f.or(from.isDenormal(value), to.isSpecial(fast)), isLost)
-  e.write(dst, fastOrExact(e, to, f.and(isUsual(e), f.eqz(isDoubtful)), fast, NARROW_ONE, value))
+  const isQuiet = isUsualOr(e, () =>
+    f.op('f64.eq', f.op('f64.promote_f32', to.asFloat(fast)), from.asFloat(value)),
+  )
+  e.write(dst, fastOrExact(e, to, f.and(isQuiet, f.eqz(isDoubtful)), fast, NARROW_ONE, value))
 })
 
 const EVEN_WORDS = [0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11]
@@ -85,7 +88,10 @@ define('CVTPD2PS', ['66 0F 5A /r Vx,Wx sse align +sse2'], (e, dst, src) => {
     f.or(from.any(from.isDenormal(value)), to.any(to.isSpecial(fast))),
     f.ne(lost, f.i64(0)),
   )
-  e.write(dst, fastOrExact(e, to, f.and(isUsual(e), f.eqz(isDoubtful)), fast, NARROW_TWO, value))
+  const isQuiet = isUsualOr(e, () =>
+    f.eqz(from.any(from.compute('ne', f.op('f64x2.promote_low_f32x4', fast), value))),
+  )
+  e.write(dst, fastOrExact(e, to, f.and(isQuiet, f.eqz(isDoubtful)), fast, NARROW_TWO, value))
 })
 
 // Rounding to integers that stay floating-point numbers.

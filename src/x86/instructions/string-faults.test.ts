@@ -69,7 +69,11 @@ test('REPE CMPS and REPNE SCAS fault with the flags of before', () => {
 })
 
 test('an interrupt comes in between the elements, and the instruction goes on after it', () => {
-  const m = machine('sti\nnop\nrep stosb\nhlt', { [S.RDI]: 0x40000n, [S.RCX]: 0x100000n, [S.RAX]: 7n })
+  const m = machine('sti\nnop\nrep stosb\nhlt', {
+    [S.RDI]: 0x40000n,
+    [S.RCX]: 0x100000n,
+    [S.RAX]: 7n,
+  })
   m.load(0x4500, assemble('mov rbx, rcx\niretq', 64, 0x4500))
   m.cpu.run(5)
   m.interrupts.push(0x50)

@@ -85,7 +85,11 @@ function advanceBy(e: Emitter, bytes: Value, shift: number, registers: readonly 
   }
   const left = f.sub(e.read(counterOf(e)), e.resize(f.shrU(bytes, f.i32(shift)), 32, size))
   e.write(counterOf(e), left)
-  f.if(left.type === 'i64' ? f.ne(left, f.i64(0)) : left, () => e.again(), () => e.next())
+  f.if(
+    left.type === 'i64' ? f.ne(left, f.i64(0)) : left,
+    () => e.again(),
+    () => e.next(),
+  )
 }
 
 /**
@@ -190,8 +194,9 @@ define('CMPS', ['A6 Xb,Yb repz', 'A7 Xv,Yv repz'], (e, first, second) => {
     e,
     () => {
       if (first.kind !== 'string' || second.kind !== 'string') return
-      const a = e.memory.load(first.bits, elementOf(e, first, false))
+      // In this order by AMD's processors; it shows when both fault.
       const b = e.memory.load(second.bits, elementOf(e, second, false))
+      const a = e.memory.load(first.bits, elementOf(e, first, false))
       advance(e, S.RSI, first.bits / 8)
       advance(e, S.RDI, first.bits / 8)
       e.flags.sub(first.bits, a, b, f.sub(a, b))

@@ -232,25 +232,25 @@ define('IN', ['E4 AL,Ib end', 'E5 eAX,Ib end', 'EC AL,DX end', 'ED eAX,DX end'],
   e.leaveTo(e.nextRip())
 })
 
-define(
-  'OUT',
-  ['E6 Ib,AL end', 'E7 Ib,eAX end', 'EE DX,AL end', 'EF DX,eAX end'],
-  (e, port, src) => {
-    const bits = src.bits === 8 ? 8 : e.shape.operandSize === 16 ? 16 : 32
-    const size = bits / 8
-    e.host(
-      (cpu) => {
-        const number = cpu.argumentLow(0) & 0xffff
-        checkPort(cpu, number, size)
-        const value = cpu.argumentLow(1) >>> 0
-        cpu.host.portWrite(number, size, size === 4 ? value : value & ((1 << bits) - 1))
-      },
-      portNumber(e, port),
-      e.read(e.gpr(S.RAX, bits)),
-    )
-    e.leaveTo(e.nextRip())
-  },
-)
+define('OUT', ['E6 Ib,AL end', 'E7 Ib,eAX end', 'EE DX,AL end', 'EF DX,eAX end'], (
+  e,
+  port,
+  src,
+) => {
+  const bits = src.bits === 8 ? 8 : e.shape.operandSize === 16 ? 16 : 32
+  const size = bits / 8
+  e.host(
+    (cpu) => {
+      const number = cpu.argumentLow(0) & 0xffff
+      checkPort(cpu, number, size)
+      const value = cpu.argumentLow(1) >>> 0
+      cpu.host.portWrite(number, size, size === 4 ? value : value & ((1 << bits) - 1))
+    },
+    portNumber(e, port),
+    e.read(e.gpr(S.RAX, bits)),
+  )
+  e.leaveTo(e.nextRip())
+})
 
 function portNumber(e: Emitter, port: Operand): Value {
   return port.kind === 'immediate' ? e.f.and(e.read(port, 32), e.f.i32(0xff)) : e.read(port)
@@ -275,7 +275,12 @@ function stringPort(e: Emitter, memory: Operand, isInput: boolean): void {
         checkPort(cpu, port, bytes)
         const at = cpu.argument(1)
         if (isInput) {
-          cpu.linear.probeWrite(Number(BigInt.asIntN(32, at)), Number(at >> 32n) | 0, bytes, cpu.privilege)
+          cpu.linear.probeWrite(
+            Number(BigInt.asIntN(32, at)),
+            Number(at >> 32n) | 0,
+            bytes,
+            cpu.privilege,
+          )
           cpu.writeMemory(at, bytes, BigInt(cpu.host.portRead(port, bytes) >>> 0))
         } else cpu.host.portWrite(port, bytes, Number(cpu.readMemory(at, bytes)))
       },
@@ -298,4 +303,3 @@ function stringPort(e: Emitter, memory: Operand, isInput: boolean): void {
 
 define('INS', ['6C Yb rep end', '6D Yz rep end'], (e, dst) => stringPort(e, dst, true))
 define('OUTS', ['6E Xb rep end', '6F Xz rep end'], (e, src) => stringPort(e, src, false))
-

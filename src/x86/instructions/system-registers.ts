@@ -114,7 +114,7 @@ define('LMSW', ['0F 01 /6 Ew cpl0 end'], (e, src) => {
 function refuseInUserMode(e: Emitter): void {
   const { f } = e
   const has = f.and(e.stateLoad('i32.load', S.CR4), f.i32(CR4_UMIP))
-  e.raiseIf(f.and(f.ne(has, f.i32(0)), f.eq(e.stateLoad('i32.load', S.CPL), f.i32(3))), GP)
+  e.raiseIf(f.and(f.ne(has, f.i32(0)), f.ne(e.stateLoad('i32.load', S.CPL), f.i32(0))), GP)
 }
 
 // Segment registers.
@@ -140,35 +140,40 @@ define('MOV', ['8E /r Sw,Ew end'], (e, dst, src) => {
   )
 })
 
-define(
-  'PUSH',
-  ['06 ES i64', '0E CS i64', '16 SS i64', '1E DS i64', '0F A0 FS d64', '0F A8 GS d64'],
-  (e, src) => {
-    const bits = e.shape.operandSize
-    const selector = e.stateSelector(src)
-    e.push(bits === 64 ? e.f.extendU(selector) : selector, bits)
-  },
-)
+define('PUSH', [
+  '06 ES i64',
+  '0E CS i64',
+  '16 SS i64',
+  '1E DS i64',
+  '0F A0 FS d64',
+  '0F A8 GS d64',
+], (e, src) => {
+  const bits = e.shape.operandSize
+  const selector = e.stateSelector(src)
+  e.push(bits === 64 ? e.f.extendU(selector) : selector, bits)
+})
 
-define(
-  'POP',
-  ['07 ES i64 end', '17 SS i64 end', '1F DS i64 end', '0F A1 FS d64 end', '0F A9 GS d64 end'],
-  (e, dst) => {
-    const bits = e.shape.operandSize
-    const value = e.peek(bits)
-    e.host(
-      (cpu) => {
-        const segment = cpu.argumentLow(0)
-        loadSegment(cpu, segment, cpu.argumentLow(1) & 0xffff)
-        if (segment === S.SS) cpu.shadowStackLoad()
-      },
-      e.registerNumber(dst),
-      value,
-    )
-    e.moveStack(bits / 8)
-    e.leaveTo(e.nextRip())
-  },
-)
+define('POP', [
+  '07 ES i64 end',
+  '17 SS i64 end',
+  '1F DS i64 end',
+  '0F A1 FS d64 end',
+  '0F A9 GS d64 end',
+], (e, dst) => {
+  const bits = e.shape.operandSize
+  const value = e.peek(bits)
+  e.host(
+    (cpu) => {
+      const segment = cpu.argumentLow(0)
+      loadSegment(cpu, segment, cpu.argumentLow(1) & 0xffff)
+      if (segment === S.SS) cpu.shadowStackLoad()
+    },
+    e.registerNumber(dst),
+    value,
+  )
+  e.moveStack(bits / 8)
+  e.leaveTo(e.nextRip())
+})
 
 /** LES and its kin: an offset and a selector from memory. */
 for (const [rows, segment] of [
@@ -183,7 +188,11 @@ for (const [rows, segment] of [
     const linear = e.linear(src, bytes + 2)
     const offset = e.memory.load(dst.bits, linear)
     const selector = e.memory.load(16, e.f.add(linear, e.f.i64(bytes)))
-    e.host((cpu) => loadSegment(cpu, cpu.argumentLow(0), cpu.argumentLow(1)), e.f.i32(segment), selector)
+    e.host(
+      (cpu) => loadSegment(cpu, cpu.argumentLow(0), cpu.argumentLow(1)),
+      e.f.i32(segment),
+      selector,
+    )
     e.write(dst, offset)
     e.leaveTo(e.nextRip())
   })
@@ -307,10 +316,11 @@ define('ARPL', ['63 /r Ew,Gw i64'], (e, dst, src) => {
   const { f } = e
   refuseOutsideProtected(e)
   const rpl = f.and(e.read(src), f.i32(3))
-  const old = e.modify(dst, (a) =>
-    f.select(f.ltU(f.and(a, f.i32(3)), rpl), f.or(f.and(a, f.i32(0xfffc)), rpl), a),
-  )
-  e.flags.setZero(f.ltU(f.and(old, f.i32(3)), rpl))
+  const old = e.read(dst)
+  const isLess = f.ltU(f.and(old, f.i32(3)), rpl)
+  // Memory that need not change need not be writable.
+  f.if(isLess, () => e.write(dst, f.or(f.and(old, f.i32(0xfffc)), rpl)))
+  e.flags.setZero(isLess)
 })
 
 // Translations and caches.
@@ -345,7 +355,8 @@ for (const [name, rm] of [
   ['CLAC', 2],
   ['STAC', 3],
 ] as const) {
-  define(name, [`NP 0F 01 /1:${rm} cpl0 +smap`], (e) => {
+  define(name, [`NP 0F 01 /1:${rm} +smap`], (e) => {
+    e.raiseIf(e.stateLoad('i32.load', S.CPL), UD)
     const { f } = e
     const flags = e.stateLoad('i32.load', S.RFLAGS)
     const changed = rm === 2 ? f.and(flags, f.i32(~FLAG_AC)) : f.or(flags, f.i32(FLAG_AC))
@@ -444,5 +455,10 @@ define('XGETBV', ['NP 0F 01 /2:0 +xsave'], (e) => {
 define('XSETBV', ['NP 0F 01 /2:1 end +xsave'], (e) => {
   requireXsave(e)
   e.raiseIf(e.stateLoad('i32.load', S.CPL), GP)
-  finish(e, (cpu) => writeXcr(cpu, cpu.argumentLow(0), cpu.argument(1)), e.read(e.gpr(S.RCX, 32)), pair(e))
+  finish(
+    e,
+    (cpu) => writeXcr(cpu, cpu.argumentLow(0), cpu.argument(1)),
+    e.read(e.gpr(S.RCX, 32)),
+    pair(e),
+  )
 })

@@ -62,6 +62,7 @@ class Processor {
     cpu.writeRegister(S.RBX, BigInt(DATA))
     this.machine.load(CODE, Uint8Array.of(...code, HLT))
     cpu.rip = BigInt(CODE)
+    cpu.rest()
     cpu.run(10)
   }
 

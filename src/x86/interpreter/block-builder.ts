@@ -194,7 +194,11 @@ export class BlockBuilder {
     u8[at + R.REC_MODRM] = (d.mod << 6) | ((d.reg & 7) << 3) | (d.rm & 7)
     const isOffset = row.operands.some(({ kind }) => kind === 'O')
     i32[(at + R.REC_IMMEDIATE) >>> 2] = branch ? target : isOffset ? d.dispLo : d.immLo
-    i32[(at + R.REC_IMMEDIATE + 4) >>> 2] = branch ? Math.floor(target / 4294967296) : isOffset ? d.dispHi : d.immHi
+    i32[(at + R.REC_IMMEDIATE + 4) >>> 2] = branch
+      ? Math.floor(target / 4294967296)
+      : isOffset
+        ? d.dispHi
+        : d.immHi
     i32[(at + R.REC_DISPLACEMENT) >>> 2] = d.base === BASE_RIP ? d.dispLo + end : d.dispLo
     i32[(at + R.REC_LINK) >>> 2] = branch ? 0 : d.imm2
   }
@@ -203,7 +207,9 @@ export class BlockBuilder {
     const d = this.#decoded
     const isImplicit = d.row.operands.some(({ kind }) => kind === 'O' || kind === 'X')
     if (!d.isMemory && !isImplicit) return FORM_REGISTER
-    if (codeSize !== 64) return isFlat && d.segment < S.FS ? FORM_FLAT : FORM_SEGMENTED
+    // Flat segments tell nothing about CS, which cannot be written.
+    const isInFlat = isFlat && d.segment < S.FS && d.segment !== S.CS
+    if (codeSize !== 64) return isInFlat ? FORM_FLAT : FORM_SEGMENTED
     if (d.addressSize === 32) return FORM_SHORT
     if (d.segment >= S.FS) return FORM_SEGMENT_BASE
     return d.index >= 0 ? FORM_INDEX : FORM_BASE

@@ -24,8 +24,7 @@ const STORES: Readonly<Record<string, string>> = {
   'a modification': 'add dword [target + 1], 1',
   'a locked exchange': 'mov eax, 2\nxchg [target + 1], eax',
   'a string store': 'mov eax, 2\nlea rdi, [rel target + 1]\nstosd',
-  'a repeated string move':
-    'lea rdi, [rel target]\nlea rsi, [rel patch]\nmov ecx, 5\nrep movsb',
+  'a repeated string move': 'lea rdi, [rel target]\nlea rsi, [rel patch]\nmov ecx, 5\nrep movsb',
   'a vector store': 'movups xmm0, [rel patch]\nmovups [rel target], xmm0',
   'a push': 'mov r8, rsp\nlea rsp, [rel target + 8]\npush qword [rel patch]\nmov rsp, r8',
 }
@@ -165,6 +164,25 @@ test('an instruction that crosses pages goes by the mapping of its second page',
   m.load(0x41000, new Uint8Array([0, 0, 0, 0xc3]))
   assert.equal(rbx(m), 0x20001)
   assert.equal(m.cpu.registerLow(12), 1)
+})
+
+test('a crossing instruction whose second page goes to and fro is made anew each time', () => {
+  const m = machine(`
+    mov ecx, 20
+  again:
+    call 0x40ffe
+    add eax, ebx
+    xor dword [0x13000 + 0x41 * 8], 0x11000
+    invlpg [0x41000]
+    dec ecx
+    jnz again
+    hlt`)
+  crossing(m, 0)
+  m.page(0x41000, 0x41067n)
+  m.load(0x41000, new Uint8Array([1, 0, 0, 0xc3]))
+  m.load(0x50000, new Uint8Array([2, 0, 0, 0xc3]))
+  rbx(m)
+  assert.equal(m.cpu.registerLow(S.RAX), (10 * 1 + 10 * 2) << 8)
 })
 
 test('a store into the second page of a crossing instruction changes it', () => {

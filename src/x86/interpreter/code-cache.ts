@@ -79,12 +79,7 @@ export class CodeCache {
    * goes on in a page that `nextPage` cannot give. Blocks with `isCrossing` set must not be
    * linked to.
    */
-  find(
-    host: number,
-    mode: number,
-    features: ReadonlySet<string>,
-    nextPage: () => number,
-  ): Found {
+  find(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Found {
     const key = host * MODES + mode
     const known = this.#blocks.get(key)
     if (known) {
@@ -93,6 +88,7 @@ export class CodeCache {
       if (next < 0) return NOTHING
       if (next === known.nextPage) return known
       this.#drop(known)
+      this.#unlist(known)
     }
     return this.#build(key, host, mode, features, nextPage)
   }
@@ -106,16 +102,10 @@ export class CodeCache {
   ): Found {
     if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#end) this.flush()
     let crossed = -1
-    const built: Built | undefined = this.#builder.build(
-      this.#next,
-      host,
-      mode,
-      features,
-      () => {
-        crossed = nextPage()
-        return crossed
-      },
-    )
+    const built: Built | undefined = this.#builder.build(this.#next, host, mode, features, () => {
+      crossed = nextPage()
+      return crossed
+    })
     if (!built) return NOTHING
     this.#next += built.records * RECORD_SIZE
     this.blocksBuilt++
@@ -175,6 +165,15 @@ export class CodeCache {
       u32[(block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2] = HANDLER_DEAD
     }
     if (this.#blocks.get(block.key) === block) this.#blocks.delete(block.key)
+  }
+
+  /** Takes a dropped block that goes on in another page from the lists of both. */
+  #unlist(block: Block): void {
+    for (const host of [block.start, block.nextPage]) {
+      const blocks = this.#frames.get(host >>> PAGE_SHIFT)
+      const index = blocks?.indexOf(block) ?? -1
+      if (index >= 0) blocks?.splice(index, 1)
+    }
   }
 
   /**

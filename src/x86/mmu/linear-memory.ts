@@ -7,13 +7,7 @@ import { GuestFault } from '../guest-fault.ts'
 import type { CodeCache } from '../interpreter/code-cache.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { CONTEXT_SUPERVISOR, CONTEXT_SUPERVISOR_AC, CONTEXT_USER, type Tlb } from './tlb.ts'
-import {
-  ACCESS_FETCH,
-  ACCESS_READ,
-  ACCESS_WRITE,
-  MMIO_FRAME,
-  type Walker,
-} from './walker.ts'
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, MMIO_FRAME, type Walker } from './walker.ts'
 
 const PAGE = 4096
 const PF = 14
@@ -63,7 +57,7 @@ export class LinearMemory {
   }
 
   /**
-   * Host address of a linear address, or -1 for what is not memory. Throws the page fault or
+   * Host address of a linear address, or -1 for what is not memory, or may not be written. Throws the page fault or
    * #GP that the access deserves. Enters the translation into the TLB.
    */
   translate(lo: number, high: number, access: number, who: Privilege): number {
@@ -77,10 +71,18 @@ export class LinearMemory {
     const { gfn, frame, isWriteReady, pageShift } = walker.result
     this.gpa = gfn * PAGE + (lo & (PAGE - 1))
     if (frame < 0) return NOT_MEMORY
+    const isReadOnly = !this.#host.isWritable(gfn)
+    if (isReadOnly && access === ACCESS_WRITE) return NOT_MEMORY
     const page = frame * PAGE
     if (pageShift !== 12) this.#tlb.noteLarge(lo, pageShift)
     if (access !== ACCESS_FETCH && who.context >= 0) {
-      this.#tlb.fill(who.context, lo, hi, page, isWriteReady && !this.#code.hasCode(page))
+      this.#tlb.fill(
+        who.context,
+        lo,
+        hi,
+        page,
+        isWriteReady && !isReadOnly && !this.#code.hasCode(page),
+      )
     }
     return page + (lo & (PAGE - 1))
   }
@@ -107,7 +109,8 @@ export class LinearMemory {
       const piece = pieceOf(gpa + done, size - done)
       const value = this.#isDevice(gpa) ? this.#host.mmioRead(gpa + done, piece) : ONES
       if (piece === 8) view.setBigUint64(to + done, BigInt.asUintN(64, value), true)
-      else for (let i = 0; i < piece; i++) u8[to + done + i] = Number((value >> BigInt(8 * i)) & 255n)
+      else
+        for (let i = 0; i < piece; i++) u8[to + done + i] = Number((value >> BigInt(8 * i)) & 255n)
       done += piece
     }
   }

@@ -100,7 +100,7 @@ export class Tlb {
   /** log2 of the size of the large page that an address may lie in, or 0. */
   #largeAt(lo: number): number {
     const region = lo >>> REGION_SHIFT
-    if (this.#large[region]) return this.#large[region] as number
+    if (this.#large[region]) return this.#large[region]
     // A page of 1 GiB may have been met in another of its regions.
     const first = region & -512
     for (let i = first; i < first + 512; i++) if ((this.#large[i] as number) > 22) return 30
@@ -112,7 +112,7 @@ export class Tlb {
     const { u32, u64 } = this.#memory
     const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2
     for (let at = this.#base >>> 2; at < end; at += 1 << (TLB_ENTRY_SHIFT - 2)) {
-      if ((((u32[at] as number) ^ lo) >>> shift) !== 0) continue
+      if (((u32[at] as number) ^ lo) >>> shift !== 0) continue
       u64[at >>> 1] = NO_TAG
       u64[(at + 2) >>> 1] = NO_TAG
     }

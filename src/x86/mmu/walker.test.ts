@@ -198,7 +198,11 @@ test('INVLPG of a large page forgets all of it, INVLPG of another page does not'
 })
 
 test('a translation stays until INVLPG, and goes with a write to CR3', () => {
-  for (const flush of ['invlpg [0x40000]', 'mov rax, cr3\nmov cr3, rax', 'mov rax, cr4\nbtc rax, 7\nmov cr4, rax']) {
+  for (const flush of [
+    'invlpg [0x40000]',
+    'mov rax, cr3\nmov cr3, rax',
+    'mov rax, cr4\nbtc rax, 7\nmov cr4, rax',
+  ]) {
     const m = machine(`
       mov bl, [0x40000]
       mov qword [${TABLES + 0x3000 + 0x40 * 8}], 0x41007
@@ -289,7 +293,11 @@ function legacy(source: string, isPae: boolean, cr4: number): SystemMachine {
 }
 
 test('32-bit paging maps pages of 4 KiB and, with PSE, of 4 MiB', () => {
-  const m = legacy('mov eax, [0x40000]\nmov ebx, [0x401234]\nmov [0x40000], ebx\nhlt', false, CR4_PSE)
+  const m = legacy(
+    'mov eax, [0x40000]\nmov ebx, [0x401234]\nmov [0x40000], ebx\nhlt',
+    false,
+    CR4_PSE,
+  )
   m.write(TABLES, BigInt(TABLES + 0x1007), 4)
   for (let i = 0; i < 64; i++) m.write(TABLES + 0x1000 + i * 4, BigInt(i * 4096 + 7), 4)
   m.write(TABLES + 0x1000 + 0x40 * 4, 0x51007n, 4)

@@ -50,6 +50,8 @@ export const MMIO_FRAME = -2
 export interface FrameSource {
   /** Host frame (host offset >>> 12) of a guest frame, NO_FRAME or MMIO_FRAME. */
   frameOf(gfn: number): number
+  /** False where memory can be read but not written: stores to it are lost. */
+  isWritable(gfn: number): boolean
 }
 
 const P = 1
@@ -88,8 +90,9 @@ export class Walker {
   paeOffset = 0
   /** Bits of the high half of an entry that must be zero, NX apart. */
   reservedHigh = 0x7fffff00 & 0x000fff00
-  /** Host address of the entry that was read last. */
+  /** Host address of the entry that was read last, and the guest frame it is in. */
   #at = 0
+  #tableGfn = 0
 
   /** `written` is told of host addresses that the walk changes (accessed and dirty bits). */
   constructor(memory: HostMemory, frames: FrameSource, written: (host: number) => void) {
@@ -121,6 +124,7 @@ export class Walker {
       const index = isWide ? indexOf(lo, hi, level) : level === 2 ? lo >>> 22 : (lo >>> 12) & 1023
       const frame = this.#frames.frameOf(gfn)
       if (frame < 0) return false
+      this.#tableGfn = gfn
       const isPaeRoot = isWide && !isLong && level === 3
       this.#at = frame * 4096 + index * (isWide ? 8 : 4) + (isPaeRoot ? this.paeOffset : 0)
       const low = this.#memory.i32[this.#at >>> 2] as number
@@ -150,7 +154,9 @@ export class Walker {
       }
       const wanted = access === ACCESS_WRITE ? A | D : A
       if ((low & wanted) !== wanted) this.#setBits(low, wanted)
-      const page = isLarge ? this.#largePage(lo, low, high, level, isWide) : isWide
+      const page = isLarge
+        ? this.#largePage(lo, low, high, level, isWide)
+        : isWide
           ? ((high & 0xfffff) << 20) | (low >>> 12)
           : low >>> 12
       if (isLarge) this.result.pageShift = level === 3 ? 30 : isWide ? 21 : 22
@@ -216,6 +222,7 @@ export class Walker {
   }
 
   #setBits(low: number, bits: number): void {
+    if (!this.#frames.isWritable(this.#tableGfn)) return
     this.#memory.i32[this.#at >>> 2] = low | bits
     this.#written(this.#at)
   }
@@ -234,4 +241,3 @@ function indexOf(lo: number, hi: number, level: number): number {
       return (lo >>> 12) & 511
   }
 }
-

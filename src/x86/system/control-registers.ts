@@ -86,7 +86,8 @@ export function writeCr3(cpu: Cpu, value: bigint): void {
   const keepsTranslations = isLong && (cpu.cr4 & CR4_PCIDE) !== 0 && value >> 63n === 1n
   const address = keepsTranslations ? value & ((1n << 63n) - 1n) : value
   if (isLong && address >> 52n !== 0n) throw new GuestFault(GP)
-  if (!isLong && cpu.cr4 & CR4_PAE && cpu.cr0 & CR0_PG) checkPaeRoots(cpu, Number(value & 0xffffffffn))
+  if (!isLong && cpu.cr4 & CR4_PAE && cpu.cr0 & CR0_PG)
+    checkPaeRoots(cpu, Number(value & 0xffffffffn))
   cpu.setU64(S.CR3, isLong ? address : address & 0xffffffffn)
   updateWalker(cpu)
   cpu.flushTlb()
@@ -123,7 +124,7 @@ export function writeCr4(cpu: Cpu, value: bigint): void {
 export function writeEfer(cpu: Cpu, value: bigint): void {
   let known = EFER_SCE | EFER_LME | EFER_LMA
   if (cpu.features.has('nx')) known |= EFER_NXE
-  if (cpu.features.has('fxsr_opt')) known |= EFER_FFXSR
+  if (cpu.features.has('ffxsr')) known |= EFER_FFXSR
   if (value >> 32n !== 0n || Number(value) & ~known) throw new GuestFault(GP)
   const next = Number(value)
   const old = cpu.efer

@@ -7,7 +7,6 @@ import { FLAG_VM, type Registers } from '../registers.ts'
 import * as S from '../state.ts'
 
 /** Descriptor attributes, as bits of a descriptor's high word (SDM vol. 3A, 3.4.5). */
-export const ATTR_TYPE = 0xf << 8
 export const ATTR_ACCESSED = 1 << 8
 export const ATTR_WRITABLE = 1 << 9
 export const ATTR_READABLE = 1 << 9

@@ -5,7 +5,14 @@ import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
 import { FLAG_RF, FLAG_TF } from '../registers.ts'
 import * as S from '../state.ts'
-import { CODE, HANDLERS, SystemMachine, USER_CODE64, USER_DATA, USER_STACK } from '../testing/system-machine.ts'
+import {
+  CODE,
+  HANDLERS,
+  SystemMachine,
+  USER_CODE64,
+  USER_DATA,
+  USER_STACK,
+} from '../testing/system-machine.ts'
 
 const DR6 = S.DR + 6 * 8
 const DR7 = S.DR + 7 * 8

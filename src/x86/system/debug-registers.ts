@@ -51,12 +51,7 @@ function isOnData(kind: number): boolean {
 }
 
 /** The data breakpoints that `size` bytes at a linear address meet, as bits of DR6. */
-export function dataBreakpoints(
-  cpu: Cpu,
-  linear: bigint,
-  size: number,
-  isWrite: boolean,
-): number {
+export function dataBreakpoints(cpu: Cpu, linear: bigint, size: number, isWrite: boolean): number {
   const dr7 = cpu.getI32(S.DR + 7 * 8)
   let causes = 0
   for (let i = 0; i < 4; i++) {

@@ -251,7 +251,10 @@ test('a 16-bit gate pushes 16-bit words', () => {
   m.runToHandler()
   const rsp = Number(m.cpu.readRegister(S.RSP))
   assert.equal(rsp, STACK - 6)
-  assert.deepEqual([0, 2, 4].map((i) => m.read(rsp + i, 2)), [0x8001n, 0x30n, 3n])
+  assert.deepEqual(
+    [0, 2, 4].map((i) => m.read(rsp + i, 2)),
+    [0x8001n, 0x30n, 3n],
+  )
 })
 
 test('a stack segment of the TSS that does not fit its level is #TS with its selector', () => {

@@ -68,7 +68,8 @@ function deliver(cpu: Cpu, first: number, firstCode: number, source: Source): vo
       if (!(fault instanceof GuestFault)) throw fault
       if (kind === 'exception' && vector === DF) throw new TripleFault(describe(cpu, first, fault))
       if (fault.vector === PF) cpu.setU64(S.CR2, fault.address)
-      const isDouble = kind === 'exception' && !fault.isCommitted && isDoubleFault(vector, fault.vector)
+      const isDouble =
+        kind === 'exception' && !fault.isCommitted && isDoubleFault(vector, fault.vector)
       vector = isDouble ? DF : fault.vector
       // Bit 0 of an error code: the event was not the program's own.
       code = isDouble ? 0 : fault.vector === PF ? fault.code : fault.code | 1

@@ -70,7 +70,11 @@ test('CALL far pushes CS and RIP in the operand size, RET far takes them back', 
   ] as const) {
     const m = machine(`${call}\nhlt\nalign 16\npointer: dq ${TARGET}\ndw 0`)
     if (size === 8) m.write(CODE + 24, BigInt(CODE64), 2)
-    else m.load(CODE, assemble(`${call}\nhlt\nalign 16\npointer: dd ${TARGET}\ndw ${CODE64}`, 64, CODE))
+    else
+      m.load(
+        CODE,
+        assemble(`${call}\nhlt\nalign 16\npointer: dd ${TARGET}\ndw ${CODE64}`, 64, CODE),
+      )
     m.load(TARGET, assemble(ret, 64, TARGET))
     m.cpu.run(1)
     const rsp = Number(m.cpu.readRegister(S.RSP))
@@ -84,7 +88,9 @@ test('CALL far pushes CS and RIP in the operand size, RET far takes them back', 
 })
 
 test('a CALL far whose second push faults leaves RSP and CS as they were', () => {
-  const m = machine(`mov esp, 0x41008\no64 call far [rel pointer]\nalign 16\npointer: dq ${TARGET}\ndw 8`)
+  const m = machine(
+    `mov esp, 0x41008\no64 call far [rel pointer]\nalign 16\npointer: dq ${TARGET}\ndw 8`,
+  )
   m.page(0x40000, 0n)
   m.gate(14, { ist: 1 })
   const entry = m.runToHandler()

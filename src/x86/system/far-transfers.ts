@@ -150,7 +150,9 @@ function callInner(
 ): void {
   const level = dplOf(target)
   const isLong = bits === 64
-  const stack = isLong ? longStack(level, taskStackPointer(cpu, 4 + level * 8)) : innerStack(cpu, level)
+  const stack = isLong
+    ? longStack(level, taskStackPointer(cpu, 4 + level * 8))
+    : innerStack(cpu, level)
   const outer = new StackReader(cpu, bits)
   const parameters = Array.from({ length: count }, () => outer.next()).reverse()
   const push = new Pusher(cpu, stack, bits, level)

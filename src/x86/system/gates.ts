@@ -6,14 +6,7 @@ import type { Cpu } from '../cpu.ts'
 import { GuestFault } from '../guest-fault.ts'
 import { SUPERVISOR } from '../mmu/linear-memory.ts'
 import { CR0_PE, EFER_LMA } from '../mmu/walker.ts'
-import {
-  FLAG_AC,
-  FLAG_IF,
-  FLAG_NT,
-  FLAG_RF,
-  FLAG_TF,
-  FLAG_VM,
-} from '../registers.ts'
+import { FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 import {
   ATTR_CODE,

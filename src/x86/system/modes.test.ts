@@ -226,9 +226,24 @@ test('control registers refuse what cannot be', () => {
 
 test('privileged instructions at level 3 are #GP(0)', () => {
   const cases = [
-    'hlt', 'cli', 'sti', 'lgdt [0x40000]', 'lidt [0x40000]', 'mov rax, cr0', 'mov cr3, rax',
-    'mov dr7, rax', 'wrmsr', 'rdmsr', 'clts', 'invlpg [0]', 'wbinvd', 'swapgs', 'ltr ax', 'lldt ax',
-    'in al, 0x80', 'out 0x80, al',
+    'hlt',
+    'cli',
+    'sti',
+    'lgdt [0x40000]',
+    'lidt [0x40000]',
+    'mov rax, cr0',
+    'mov cr3, rax',
+    'mov dr7, rax',
+    'wrmsr',
+    'rdmsr',
+    'clts',
+    'invlpg [0]',
+    'wbinvd',
+    'swapgs',
+    'ltr ax',
+    'lldt ax',
+    'in al, 0x80',
+    'out 0x80, al',
   ]
   for (const source of cases) {
     const m = new SystemMachine(64)

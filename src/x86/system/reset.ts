@@ -46,6 +46,7 @@ export function resetProcessor(cpu: Cpu): void {
   cpu.set32(S.MXCSR, 0x1f80)
   cpu.isHalted = false
   cpu.hasShadow = false
+  cpu.hasStackShadow = false
   cpu.isNmiBlocked = false
   updateWalker(cpu)
   cpu.flushTlb()

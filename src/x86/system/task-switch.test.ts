@@ -39,12 +39,28 @@ function machine(source: string, fields: Partial<Record<keyof typeof FIELDS, num
 }
 
 const FIELDS = {
-  eip: 0x20, eflags: 0x24, eax: 0x28, esp: 0x38, es: 0x48, cs: 0x4c, ss: 0x50, ds: 0x54, ldt: 0x60,
+  eip: 0x20,
+  eflags: 0x24,
+  eax: 0x28,
+  esp: 0x38,
+  es: 0x48,
+  cs: 0x4c,
+  ss: 0x50,
+  ds: 0x54,
+  ldt: 0x60,
   trap: 0x64,
 } as const
 const DEFAULTS = {
-  eip: TARGET, eflags: 2, eax: 0x11112222, esp: STACK - 0x800, es: DATA, cs: CODE32, ss: DATA,
-  ds: DATA, ldt: 0, trap: 0,
+  eip: TARGET,
+  eflags: 2,
+  eax: 0x11112222,
+  esp: STACK - 0x800,
+  es: DATA,
+  cs: CODE32,
+  ss: DATA,
+  ds: DATA,
+  ldt: 0,
+  trap: 0,
 }
 
 const isBusy = (m: SystemMachine, selector: number) => (m.read(GDT + selector, 8) & BUSY) !== 0n
@@ -169,8 +185,15 @@ test('a 16-bit task has 16-bit fields', () => {
   const m = machine(`mov eax, 0x12345678\njmp ${FREE}:0`)
   m.descriptor(FREE, descriptor(OTHER, 0x2b, 0x81, 0))
   for (const [offset, value] of [
-    [0x0e, TARGET], [0x10, 2], [0x12, 0x7777], [0x1a, 0xa800], [0x22, DATA], [0x24, CODE32],
-    [0x26, DATA], [0x28, DATA], [0x2a, 0],
+    [0x0e, TARGET],
+    [0x10, 2],
+    [0x12, 0x7777],
+    [0x1a, 0xa800],
+    [0x22, DATA],
+    [0x24, CODE32],
+    [0x26, DATA],
+    [0x28, DATA],
+    [0x2a, 0],
   ] as const) {
     m.write(OTHER + offset, BigInt(value), 2)
   }

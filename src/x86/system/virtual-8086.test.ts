@@ -58,7 +58,10 @@ test('an interrupt leaves it: level 0, nine words, null segments', () => {
   assert.deepEqual(entry.words(9).map(Number), expected)
   assert.equal(m.cpu.cpl, 0)
   assert.equal(m.cpu.rflags & FLAG_VM, 0)
-  assert.deepEqual([S.ES, S.DS, S.FS, S.GS].map((s) => m.cpu.selector(s)), [0, 0, 0, 0])
+  assert.deepEqual(
+    [S.ES, S.DS, S.FS, S.GS].map((s) => m.cpu.selector(s)),
+    [0, 0, 0, 0],
+  )
 })
 
 test('exceptions leave it with their error code', () => {

@@ -24,9 +24,11 @@ const CR0_PE_ET_NE = 0x31
 
 /** Every feature that the processor implements and a test may want. */
 export const ALL_FEATURES: ReadonlySet<string> = new Set(
-  ('adx aesni avx bmi1 bmi2 clflushopt clwb cmov cx16 cx8 erms fsgsbase fxsr invpcid lahf_lm abm ' +
+  (
+    'adx aesni avx bmi1 bmi2 clflushopt clwb cmov cx16 cx8 erms fsgsbase fxsr invpcid lahf_lm abm ' +
     'mmx movbe nx pclmulqdq popcnt rdpid rdrand rdseed rdtscp sep sha sse sse2 sse3 sse4_1 sse4_2 ' +
-    'ssse3 syscall tsc xsave xsavec xsaveopt xsaves smap smep x87 fpu').split(' '),
+    'ssse3 syscall tsc xsave xsavec xsaveopt xsaves smap smep x87 fpu'
+  ).split(' '),
 )
 
 export class BareMachine {
@@ -57,6 +59,7 @@ export class BareMachine {
     const frames = ramBytes >>> 12
     const host: CpuHost = {
       frameOf: (gfn) => (gfn >= 0 && gfn < frames ? base + gfn : -1),
+      isWritable: () => true,
       pendingInterrupt: () => this.interrupts[0] ?? -1,
       acknowledgeInterrupt: () => {
         this.interrupts.shift()

@@ -6,15 +6,7 @@
 //   10000 page tables: identity, 4 KiB pages, everything allowed
 
 import * as S from '../state.ts'
-import {
-  CR0_PG,
-  CR0_WP,
-  CR4_PAE,
-  EFER_LMA,
-  EFER_LME,
-  EFER_NXE,
-  EFER_SCE,
-} from '../mmu/walker.ts'
+import { CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from '../mmu/walker.ts'
 import { updateWalker } from '../system/control-registers.ts'
 import { setSegment } from '../system/segment-access.ts'
 import { ALL_FEATURES, BareMachine } from './bare-machine.ts'
@@ -165,7 +157,8 @@ export class SystemMachine extends BareMachine {
   /** Sets an IDT entry; by default an interrupt gate to the vector's HLT at level 0. */
   gate(vector: number, gate: Gate = {}): void {
     const offset = gate.offset ?? HANDLERS + vector * 16
-    const access = (gate.isPresent === false ? 0 : 0x80) | ((gate.dpl ?? 0) << 5) | (gate.type ?? 14)
+    const access =
+      (gate.isPresent === false ? 0 : 0x80) | ((gate.dpl ?? 0) << 5) | (gate.type ?? 14)
     const selector = gate.selector ?? this.defaultCode
     const low = (offset & 0xffff) | (selector << 16)
     const high = (offset & 0xffff0000) | (access << 8) | (gate.ist ?? 0)

@@ -1,3 +1,6 @@
+// Grant table operations, in both versions of the table.
+// Why this file is long: one scene (two domains and their tables) serves all operations.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -13,6 +13,7 @@ export const MAX_ORDER = 9
 
 /** Pages worked on before the guest may be interrupted. */
 const PAGES_PER_GO = 4096
+const PAGE_EFFORT = 4
 
 export interface ExtentList {
   readonly extent_start: bigint
@@ -38,13 +39,14 @@ export function populatePhysmap(call: Call, domain: Domain, list: ExtentList): P
 }
 
 /** In a translated domain the new memory lies nowhere: the guest can do nothing with it. */
-export function increaseReservation(_call: Call, domain: Domain, list: ExtentList): Progress {
+export function increaseReservation(call: Call, domain: Domain, list: ExtentList): Progress {
   if (list.extent_order > MAX_ORDER) return { done: list.start, isInterrupted: false }
   let done = list.start
   for (let pages = 0; done < list.nr_extents; done++) {
     if (pages >= PAGES_PER_GO) return { done, isInterrupted: true }
     if (!allocate(domain, list.extent_order, () => {})) break
     pages += 2 ** list.extent_order
+    guestWorks(call, 2 ** list.extent_order)
   }
   return { done, isInterrupted: false }
 }
@@ -74,8 +76,14 @@ function eachExtent(
     const gfn = guest.readLong(list.extent_start + done * BigInt(guest.longSize), 0)
     if (gfn === undefined || !act(gfn, pages)) return stop(done)
     worked += pages
+    guestWorks(call, pages)
   }
   return stop(list.nr_extents)
+}
+
+/** Wiping a page and entering it takes as long as some accesses. */
+function guestWorks({ vcpu }: Call, pages: number): void {
+  vcpu.processor.exert(PAGE_EFFORT * pages)
 }
 
 /** Does a page of others lie there, of which only its own operations may let go. */

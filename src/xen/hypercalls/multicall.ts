@@ -27,8 +27,9 @@ export function multicall(call: Call, args: readonly bigint[]): Answer {
     }
     const isWritten = guest.writeField(multicall_entry, at, 'result', BigInt(answer))
     if (!isWritten) return -XEN_EFAULT
-    // Entries after one that gave the processor up wait with it.
-    if (!vcpu.isRunnable && i + 1 < count) {
+    // Entries after one that gave the processor up wait with it, or until its next turn.
+    const isOver = !vcpu.isRunnable || vcpu.processor.isExhausted
+    if (isOver && i + 1 < count) {
       return { again: [at + BigInt(size), BigInt(count - i - 1)] }
     }
   }

@@ -1,0 +1,81 @@
+// The demo guest through the library: a host in this process, a domain, and a shell to type into.
+
+import { setImmediate } from 'node:timers/promises'
+import { ConsoleText } from '../../src/cli/console-text.ts'
+import { demoGuest } from '../../src/node/debian-guests.ts'
+import { Host } from '../../src/node/host.ts'
+import type { Domain, DomainConfig, DomainEnd } from '../../src/node/host-types.ts'
+import { answerTo, PROMPT } from './command.ts'
+
+export class Session {
+  readonly host: Host
+  readonly domain: Domain
+  end: DomainEnd | undefined
+  readonly #text = new ConsoleText()
+  #shown = ''
+  #failure: unknown
+
+  private constructor(host: Host, domain: Domain) {
+    this.host = host
+    this.domain = domain
+    domain.console.onOutput((bytes) => {
+      this.#shown += this.#text.add(bytes)
+    })
+    domain.ended.then(
+      (end) => {
+        this.end = end
+      },
+      (error: unknown) => {
+        this.#failure = error
+      },
+    )
+  }
+
+  /** A domain that is built and does not run yet. */
+  static async create(config: Partial<DomainConfig> = {}): Promise<Session> {
+    const host = await Host.create({ time: 'virtual' })
+    const domain = await host.createDomain({
+      ...(await demoGuest()),
+      name: 'guest',
+      cmdline: 'console=hvc0 cryptomgr.notests',
+      memoryMiB: 256,
+      vcpus: 1,
+      ...config,
+    })
+    return new Session(host, domain)
+  }
+
+  /** All that the console has shown, as plain text. */
+  get shown(): string {
+    return this.#shown
+  }
+
+  /** Goes on when `condition` holds, which is looked at between two slices of the host. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      if (this.#failure) throw this.#failure
+      if (this.end) {
+        throw new Error(`the guest has ended (${this.end.reason}):\n${this.#shown.slice(-2000)}`)
+      }
+      await setImmediate()
+    }
+  }
+
+  /** Waits for the first prompt. */
+  async prompt(): Promise<void> {
+    await this.until(() => this.#shown.endsWith(PROMPT))
+  }
+
+  /** Types a line at the prompt and gives what it printed. */
+  async run(line: string): Promise<string> {
+    const before = this.#shown.length
+    this.domain.console.send(new TextEncoder().encode(`${line}\r`))
+    await this.until(() => this.#shown.indexOf('\n', before) > 0 && this.#shown.endsWith(PROMPT))
+    return answerTo(line, this.#shown.slice(before - PROMPT.length))
+  }
+
+  destroy(): void {
+    this.host.stop()
+    this.domain.destroy()
+  }
+}
