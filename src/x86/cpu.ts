@@ -3,8 +3,8 @@
 // look; the loop then delivers what has to be delivered and goes on.
 
 import type { CpuHost } from './cpu-host.ts'
+import { CpuMemory } from './cpu-memory.ts'
 import type { Engine } from './engine.ts'
-import { STACK_ACCESS } from './emit/runtime.ts'
 import { GuestFault } from './guest-fault.ts'
 import type { HostInstruction } from './host-instruction.ts'
 import { MAX_BLOCK_RECORDS } from './interpreter/block-builder.ts'
@@ -20,25 +20,21 @@ import {
   USER_ALIGNED,
 } from './mmu/linear-memory.ts'
 import { Tlb } from './mmu/tlb.ts'
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, CR0_AM, Walker } from './mmu/walker.ts'
+import { ACCESS_FETCH, CR0_AM, Walker } from './mmu/walker.ts'
 import { codeSizeOf } from './mode.ts'
-import { FLAG_AC, FLAG_IF, FLAG_RF, FLAG_TF, Registers } from './registers.ts'
+import { FLAG_AC, FLAG_IF, FLAG_RF, FLAG_TF } from './registers.ts'
 import * as S from './state.ts'
 import { currentMode } from './system/current-mode.ts'
 import {
   checkInstructionBreakpoint,
-  dataBreakpoints,
   DR6_BS,
   hasDataBreakpoints,
   hasInstructionBreakpoints,
   raiseDebug,
 } from './system/debug-registers.ts'
 import { deliverException, deliverInterrupt, deliverNmi, TripleFault } from './system/exceptions.ts'
-import { checkSegmentAccess } from './system/segment-access.ts'
 
 const GP = 13
-const SS = 12
-const AC = 17
 const PAGE = 4096
 /** Elements that one execution of a repeated string instruction processes at most. */
 const REP_CHUNK = 4096
@@ -46,8 +42,6 @@ const REP_CHUNK = 4096
 const NO_SHADOW = 0x80000000 | 0
 /** What a turn may cost beyond its instructions, in accesses that need a closer look. */
 const MAX_EFFORT = 50_000
-/** What a store into decoded code costs: blocks are dropped and decoded anew, TLBs searched. */
-const INVALIDATION_EFFORT = 200
 /** PAUSEs in one run after which the rest of it is given up. */
 const PAUSES_TO_YIELD = 32
 
@@ -58,12 +52,12 @@ export interface RunResult {
   readonly reason: 'budget' | 'halt' | 'shutdown' | 'exit'
 }
 
-export class Cpu extends Registers {
+export class Cpu extends CpuMemory {
   readonly host: CpuHost
-  readonly engine: Engine
+  override readonly engine: Engine
   readonly tlb: Tlb
   readonly walker: Walker
-  readonly linear: LinearMemory
+  override readonly linear: LinearMemory
   /** CPUID features by which instructions exist or not. */
   readonly features: ReadonlySet<string>
   /** Waiting for an interrupt. */
@@ -84,9 +78,6 @@ export class Cpu extends Registers {
   /** Limit of the code segment outside 64-bit mode: what the jump cache holds keeps to it. */
   #codeLimit = 0xffffffff
   #hasCodeBreakpoints = false
-  #isWatching = false
-  /** Data breakpoints that the running instruction has met, as bits of DR6. */
-  #debugHits = 0
   /** The running instruction is none that single steps stop after. */
   #isUnstepped = false
   /** The block that was looked up last goes on in the next page. */
@@ -98,11 +89,8 @@ export class Cpu extends Registers {
   #runBudget = 0
   /** Budget taken away to make emitted code come back soon. */
   #withheld = 0
-  /** What the last slowModify has to write back. */
-  readonly #modified = { lo: 0, hi: 0, size: 0 }
   /** RIP of the running host instruction and the end of it. */
-  #record = 0
-  readonly counters = { lookups: 0, faults: 0, interrupts: 0, hostInstructions: 0, slowAccesses: 0 }
+  override readonly counters = { lookups: 0, faults: 0, interrupts: 0, hostInstructions: 0, slowAccesses: 0 }
 
   constructor(engine: Engine, host: CpuHost, features: ReadonlySet<string>) {
     super(engine.memory)
@@ -139,16 +127,16 @@ export class Cpu extends Registers {
     this.set32(S.JUMP_KEY, (this.#generation << 5) | (this.#mode << 1) | (isUser ? 1 : 0))
     const dr7 = this.getI32(S.DR + 7 * 8)
     this.#hasCodeBreakpoints = hasInstructionBreakpoints(dr7)
-    this.#isWatching = hasDataBreakpoints(dr7)
+    this.isWatching = hasDataBreakpoints(dr7)
     // Watched accesses find no entry, so that each gets a closer look.
-    const base = (who: Privilege) => this.tlb.contextBase(this.#isWatching ? -1 : who.context)
+    const base = (who: Privilege) => this.tlb.contextBase(this.isWatching ? -1 : who.context)
     this.set32(S.TLB_WITHOUT_AC, base(SUPERVISOR))
     this.set32(S.TLB_WITH_AC, base(SUPERVISOR_AC))
     this.set32(S.TLB_BASE, base(this.privilege))
   }
 
   /** Whose rights loads and stores of the running code have. */
-  get privilege(): Privilege {
+  override get privilege(): Privilege {
     const hasAc = (this.getI32(S.RFLAGS) & FLAG_AC) !== 0
     if (this.cpl === 3) return hasAc && this.cr0 & CR0_AM ? USER_ALIGNED : USER
     return hasAc ? SUPERVISOR_AC : SUPERVISOR
@@ -205,7 +193,7 @@ export class Cpu extends Registers {
    * hundred nanoseconds each). Who makes too much work ends its turn early, or a turn of a hundred
    * microseconds could take minutes.
    */
-  exert(effort: number): void {
+  override exert(effort: number): void {
     this.#effort += effort
     if (this.isExhausted) this.requestExit()
   }
@@ -311,7 +299,7 @@ export class Cpu extends Registers {
     const lo = this.getI32(S.RIP)
     const linearLo = (lo + Number(BigInt.asIntN(32, this.#codeBase()))) | 0
     this.setU64(S.RIP_BASE, this.rip - BigInt(linearLo & (PAGE - 1)))
-    const isSingle = (flags & FLAG_TF) !== 0 || this.#hasCodeBreakpoints || this.#isWatching
+    const isSingle = (flags & FLAG_TF) !== 0 || this.#hasCodeBreakpoints || this.isWatching
     if (isSingle || this.hasShadow) {
       this.#withheld += budget - 1
       this.set32(S.BUDGET, 0)
@@ -346,12 +334,12 @@ export class Cpu extends Registers {
     const isStepped = (flags & FLAG_TF) !== 0
     const isWhole = this.memory.u8[rec + R.REC_LEFT] === 1
     // One element at a time: traps come after each.
-    if (isStepped || this.#isWatching) this.set32(S.REP_CHUNK, 1)
+    if (isStepped || this.isWatching) this.set32(S.REP_CHUNK, 1)
     this.#enter(isWhole ? rec : this.#partialBlock(rec, 1))
     this.set32(S.REP_CHUNK, REP_CHUNK)
     const exit = this.getI32(S.EXIT)
     if (exit === S.EXIT_FAULT || exit === S.EXIT_DEAD) {
-      this.#debugHits = 0
+      this.debugHits = 0
       return
     }
     // A string instruction that goes on has been resumed once and for all.
@@ -359,8 +347,8 @@ export class Cpu extends Registers {
       this.set32(S.RFLAGS, this.getI32(S.RFLAGS) | FLAG_RF)
     }
     if (this.hasStackShadow) return
-    const causes = this.#debugHits | (isStepped && !this.#isUnstepped ? DR6_BS : 0)
-    this.#debugHits = 0
+    const causes = this.debugHits | (isStepped && !this.#isUnstepped ? DR6_BS : 0)
+    this.debugHits = 0
     if (causes !== 0) raiseDebug(this, causes)
   }
 
@@ -418,7 +406,7 @@ export class Cpu extends Registers {
     deliverException(this, vector, this.getI32(S.FAULT_CODE), this.getU64(S.FAULT_ADDRESS))
   }
 
-  #recordFault(fault: GuestFault, rec: number): void {
+  protected override recordFault(fault: GuestFault, rec: number): void {
     this.set32(S.FAULT_VECTOR, fault.vector)
     this.set32(S.FAULT_CODE, fault.code)
     this.setU64(S.FAULT_ADDRESS, fault.address)
@@ -455,7 +443,7 @@ export class Cpu extends Registers {
       return found.rec
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error
-      if (rec === 0) this.#recordFault(error, 0)
+      if (rec === 0) this.recordFault(error, 0)
       else {
         this.#refund(rec, true)
         this.set32(S.EXIT, S.EXIT_LOOK)
@@ -472,6 +460,7 @@ export class Cpu extends Registers {
     const found = this.engine.code.find(host, this.#mode, this.features, () => {
       const nextLo = ((lo & -PAGE) + PAGE) | 0
       try {
+        this.#checkCodeLimit(nextLo)
         return this.linear.translate(nextLo, nextLo === 0 ? hi + 1 : hi, ACCESS_FETCH, who)
       } catch (error) {
         if (!(error instanceof GuestFault)) throw error
@@ -483,6 +472,13 @@ export class Cpu extends Registers {
     // The instruction goes on where no memory is.
     if (found.rec === 0) throw this.#noCode()
     return found
+  }
+
+  /** Outside 64-bit mode: does the code segment reach as far as the start of a page. */
+  #checkCodeLimit(lo: number): void {
+    if (codeSizeOf(this.#mode) === 64) return
+    const offset = (lo - Number(this.#codeBase())) >>> 0
+    if (offset > this.segmentLimit(S.CS)) throw new GuestFault(GP)
   }
 
   #noCode(): TripleFault {
@@ -516,114 +512,9 @@ export class Cpu extends Registers {
     return found
   }
 
-  // Memory, for emitted code.
-
-  /** Alignment checks and data breakpoints: both see to it that accesses come here. */
-  #lookClosely(lo: number, hi: number, size: number, isWrite: boolean): void {
-    const isOdd = (lo & (size - 1)) !== 0 && size <= 8
-    if (isOdd && this.privilege.isAligned) throw new GuestFault(AC)
-    if (!this.#isWatching) return
-    const linear = (BigInt(hi >>> 0) << 32n) | BigInt(lo >>> 0)
-    this.#debugHits |= dataBreakpoints(this, linear, size, isWrite)
-  }
-
-  /** `kind`: the size in bytes, with STACK_ACCESS for the stack; so for all slow accesses. */
-  slowRead(rec: number, lo: number, hi: number, kind: number): number {
-    this.counters.slowAccesses++
-    this.exert(1)
-    const size = kind & ~STACK_ACCESS
-    this.#record = rec
-    try {
-      this.#lookClosely(lo, hi, size, false)
-      if ((lo & (PAGE - 1)) + size <= PAGE) {
-        const at = this.linear.translate(lo, hi, ACCESS_READ, this.privilege)
-        if (at >= 0) return at
-      }
-      const bounce = this.state + S.BOUNCE
-      this.linear.readTo(lo, hi, size, bounce, this.privilege)
-      return bounce
-    } catch (error) {
-      return this.#faulted(error, rec, kind)
-    } finally {
-      this.#record = 0
-    }
-  }
-
-  slowWrite(rec: number, lo: number, hi: number, kind: number): number {
-    this.counters.slowAccesses++
-    this.exert(1)
-    const size = kind & ~STACK_ACCESS
-    this.#record = rec
-    try {
-      this.#lookClosely(lo, hi, size, true)
-      this.#store(lo, hi, size)
-      return 1
-    } catch (error) {
-      return this.#faulted(error, rec, kind)
-    } finally {
-      this.#record = 0
-    }
-  }
-
-  slowModify(rec: number, lo: number, hi: number, kind: number): number {
-    this.counters.slowAccesses++
-    this.exert(1)
-    const size = kind & ~STACK_ACCESS
-    this.#record = rec
-    try {
-      this.#lookClosely(lo, hi, size, true)
-      if ((lo & (PAGE - 1)) + size <= PAGE) {
-        const at = this.linear.translate(lo, hi, ACCESS_WRITE, this.privilege)
-        if (at >= 0 && !this.engine.code.hasCode(at)) return at
-      } else {
-        this.linear.probeWrite(lo, hi, size, this.privilege)
-      }
-      const bounce = this.state + S.BOUNCE
-      this.linear.readTo(lo, hi, size, bounce, this.privilege)
-      this.#modified.lo = lo
-      this.#modified.hi = hi
-      this.#modified.size = size
-      return bounce
-    } catch (error) {
-      return this.#faulted(error, rec, kind)
-    } finally {
-      this.#record = 0
-    }
-  }
-
-  commitModify(): void {
-    const { lo, hi, size } = this.#modified
-    this.#store(lo, hi, size)
-  }
-
-  #store(lo: number, hi: number, size: number): void {
-    const { code } = this.engine
-    const before = code.invalidations
-    this.linear.writeFrom(lo, hi, size, this.state + S.BOUNCE, this.privilege)
-    if (code.invalidations !== before) this.exert(INVALIDATION_EFFORT)
-  }
-
-  #faulted(error: unknown, rec: number, kind: number): number {
-    if (!(error instanceof GuestFault)) throw error
-    const isStack = (kind & STACK_ACCESS) !== 0 || this.#usesStack(rec)
-    this.#recordFault(isStack && error.vector === GP ? new GuestFault(SS, error.code) : error, rec)
-    return 0
-  }
-
-  /** Non-canonical addresses are #SS where the stack segment is used. */
-  #usesStack(rec: number): boolean {
-    return this.memory.u8[rec + R.REC_SEGMENT] === S.SS
-  }
-
-  checkSegment(rec: number, offset: number, size: number, segment: number, write: boolean): number {
-    if (checkSegmentAccess(this, segment, offset >>> 0, size, write)) return 1
-    this.#recordFault(new GuestFault(segment === S.SS ? SS : GP), rec)
-    return 0
-  }
-
   /** An exception that emitted code raises. */
   raised(rec: number, vector: number, code: number): void {
-    this.#recordFault(new GuestFault(vector, code), rec)
+    this.recordFault(new GuestFault(vector, code), rec)
   }
 
   // Host instructions.
@@ -631,7 +522,7 @@ export class Cpu extends Registers {
   runHost(rec: number, run: HostInstruction): number {
     this.counters.hostInstructions++
     this.exert(1)
-    this.#record = rec
+    this.record = rec
     try {
       if (!run(this)) return 0
       this.set32(S.EXIT, S.EXIT_LOOK)
@@ -639,21 +530,21 @@ export class Cpu extends Registers {
       return 1
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error
-      this.#recordFault(error, rec)
+      this.recordFault(error, rec)
       return 1
     } finally {
-      this.#record = 0
+      this.record = 0
     }
   }
 
   /** RIP of the running host instruction. */
   get instructionRip(): bigint {
-    return this.#ripOf(this.#record)
+    return this.#ripOf(this.record)
   }
 
   /** RIP after the running host instruction. */
   get nextRip(): bigint {
-    return this.#ripAfter(this.#record)
+    return this.#ripAfter(this.record)
   }
 
   /** The time-stamp counter as this instruction sees it. */
@@ -672,86 +563,15 @@ export class Cpu extends Registers {
    */
   get executedInRun(): number {
     const taken = this.#runBudget - this.getI32(S.BUDGET) - this.#withheld
-    return this.#record === 0
+    return this.record === 0
       ? taken
-      : taken - (this.memory.u8[this.#record + R.REC_LEFT] as number)
+      : taken - (this.memory.u8[this.record + R.REC_LEFT] as number)
   }
 
   /** Bytes of the running host instruction's ModRM.reg and rm fields, and its segment. */
   recordField(field: 'reg' | 'rm' | 'segment'): number {
     const offset = field === 'reg' ? R.REC_REG : field === 'rm' ? R.REC_RM : R.REC_SEGMENT
-    return this.memory.u8[this.#record + offset] as number
-  }
-
-  /**
-   * Reads `size` (1, 2, 4, 8) bytes at a linear address: as the running instruction would, or
-   * with the rights of `who` for what the processor does on its own. Throws GuestFault.
-   */
-  readMemory(linear: bigint, size: number, who?: Privilege): bigint {
-    if (!who) this.#lookClosely(low(linear), high(linear), size, false)
-    const to = this.state + S.BOUNCE
-    this.memory.u64[to >>> 3] = 0n
-    this.linear.readTo(low(linear), high(linear), size, to, who ?? this.privilege)
-    return this.memory.u64[to >>> 3] as bigint
-  }
-
-  /** The same for writing. */
-  writeMemory(linear: bigint, size: number, value: bigint, who?: Privilege): void {
-    if (!who) this.#lookClosely(low(linear), high(linear), size, true)
-    const from = this.state + S.BOUNCE
-    this.memory.u64[from >>> 3] = BigInt.asUintN(64, value)
-    this.linear.writeFrom(low(linear), high(linear), size, from, who ?? this.privilege)
-  }
-
-  /**
-   * Copies bytes out of guest memory with the current rights, or the supervisor's; undefined if a
-   * page of it cannot be read or is no memory.
-   */
-  readLinear(address: bigint, length: number, asSupervisor = false): Uint8Array | undefined {
-    const pieces = this.#piecesOf(address, length, ACCESS_READ, asSupervisor)
-    if (!pieces) return undefined
-    const out = new Uint8Array(length)
-    for (const { at, done, size } of pieces) out.set(this.memory.u8.subarray(at, at + size), done)
-    return out
-  }
-
-  /**
-   * Copies bytes into guest memory with the current rights, or the supervisor's: all of them or,
-   * if a page cannot be written or is no memory, none and false.
-   */
-  writeLinear(address: bigint, bytes: Uint8Array, asSupervisor = false): boolean {
-    const pieces = this.#piecesOf(address, bytes.length, ACCESS_WRITE, asSupervisor)
-    if (!pieces) return false
-    for (const { at, done, size } of pieces) {
-      this.memory.u8.set(bytes.subarray(done, done + size), at)
-      this.engine.written(at, size)
-    }
-    return true
-  }
-
-  /** Where the pages of a stretch of linear addresses lie in the host; undefined after a fault. */
-  #piecesOf(
-    address: bigint,
-    length: number,
-    access: number,
-    asSupervisor: boolean,
-  ): { readonly at: number; readonly done: number; readonly size: number }[] | undefined {
-    const who = asSupervisor ? SUPERVISOR : this.privilege
-    const pieces = []
-    try {
-      for (let done = 0; done < length; ) {
-        const linear = address + BigInt(done)
-        const at = this.linear.translate(low(linear), high(linear), access, who)
-        if (at < 0) return undefined
-        const size = Math.min(length - done, PAGE - (low(linear) & (PAGE - 1)))
-        pieces.push({ at, done, size })
-        done += size
-      }
-      return pieces
-    } catch (error) {
-      if (error instanceof GuestFault) return undefined
-      throw error
-    }
+    return this.memory.u8[this.record + offset] as number
   }
 
   /** Code size of the running mode in bits. */
@@ -771,12 +591,4 @@ export class Cpu extends Registers {
 
 function hex(value: number): string {
   return `0x${value.toString(16)}`
-}
-
-function low(linear: bigint): number {
-  return Number(BigInt.asIntN(32, linear))
-}
-
-function high(linear: bigint): number {
-  return Number(BigInt.asIntN(32, linear >> 32n))
 }

@@ -75,7 +75,7 @@ export function differences(
   ours: Records,
   { features, isStrict }: Terms,
 ): string[] {
-  if (isSame(theirs, ours, index)) return []
+  if (isSame(theirs, ours, index, isLong(cases, index))) return []
   const found: string[] = []
   const differ = (what: string, a: bigint | number, b: bigint | number) => {
     if (a !== b) found.push(`${what}: processor 0x${a.toString(16)}, ours 0x${b.toString(16)}`)
@@ -101,8 +101,10 @@ export function differences(
     }
   }
   differ('RIP', vector === BP ? before(rip) : rip, ourVector === BP ? before(ourRip) : ourRip)
+  const is64 = isLong(cases, index)
   for (const [n, name] of NAMES.entries()) {
-    differ(name, theirs.u64(index, GPR + n * 8), ours.u64(index, GPR + n * 8))
+    const value = (records: Records) => BigInt.asUintN(is64 ? 64 : 32, records.u64(index, GPR + n * 8))
+    differ(name, value(theirs), value(ours))
   }
   for (const [n, name] of SEGMENTS.entries()) {
     const at = index * RECORD_BYTES + SELECTORS + n * 2
@@ -126,6 +128,10 @@ export function differences(
   return found
 }
 
+function isLong(cases: Records, index: number): boolean {
+  return (MODES[cases.word(index, MODE)] as (typeof MODES)[0]).codeSize === 64
+}
+
 /** The address before an INT3 that was executed at it. */
 function before(rip: bigint): bigint {
   return BigInt.asUintN(64, rip - 1n)
@@ -143,7 +149,7 @@ const FPU_WORD = FPU >>> 2
 const MEMORY_WORD = MEMORY >>> 2
 
 /** Quickly: did both end, with the same state in everything, undefined or not. */
-function isSame(theirs: Records, ours: Records, index: number): boolean {
+function isSame(theirs: Records, ours: Records, index: number, is64: boolean): boolean {
   const a = theirs.u32
   const b = ours.u32
   const at = index * RECORD_WORDS
@@ -151,14 +157,16 @@ function isSame(theirs: Records, ours: Records, index: number): boolean {
   if (a[at + (RIP >>> 2)] !== b[at + (RIP >>> 2)]) return false
   if (a[at + (REST >>> 2)] !== b[at + (REST >>> 2)]) return false
   for (let i = FIRST_WORD; i < RECORD_WORDS; i++) {
-    const difference = ((a[at + i] as number) ^ (b[at + i] as number)) & comparedBits(i)
+    const difference = ((a[at + i] as number) ^ (b[at + i] as number)) & comparedBits(i, is64)
     if (difference !== 0) return false
   }
   return true
 }
 
 /** Which bits of a word of an outcome count. */
-function comparedBits(word: number): number {
+function comparedBits(word: number, is64: boolean): number {
+  // Outside 64-bit mode the upper halves of registers are nobody's.
+  if (word < RFLAGS >>> 2) return is64 || (word & 1) === 0 ? -1 : 0
   if (word === RFLAGS >>> 2) return FLAGS
   if (word < START >>> 2 || word >= MEMORY_WORD) return -1
   const fpu = word - FPU_WORD

@@ -121,7 +121,9 @@ export class Encoding {
     const has67 = hasAddress ? r.oneIn(6) : r.oneIn(40)
     if (has67) prefixes.push(0x67)
     this.addressSize = is64 ? (has67 ? 32 : 64) : (codeSize === 16) === has67 ? 32 : 16
-    if (lock || r.oneIn(128)) prefixes.push(0xf0)
+    // LOCK MOV CR0 is MOV CR8 for AMD.
+    const canLock = !row.operands.some(({ kind }) => kind === 'C')
+    if (lock || (canLock && r.oneIn(128))) prefixes.push(0xf0)
     this.override = -1
     if (hasAddress ? r.oneIn(4) : r.oneIn(40)) {
       this.override = r.below(6)

@@ -270,6 +270,11 @@ export class OurProcessor {
     cpu.set32(S.FSW, fsw)
     cpu.set32(S.FTW, u8[from + 4] as number)
     cpu.set32(S.MXCSR, view.getUint32(from + 24, true))
+    cpu.set32(S.FOP, 0)
+    cpu.setU64(S.FIP, 0n)
+    cpu.setU64(S.FDP, 0n)
+    cpu.set32(S.FCS, 0)
+    cpu.set32(S.FDS, 0)
     for (let i = 0; i < 8; i++) {
       const at = cpu.state + S.X87 + ((((fsw >> 11) & 7) + i) & 7) * S.X87_SIZE
       memory.u8.set(u8.subarray(from + 32 + i * 16, from + 42 + i * 16), at)

@@ -87,6 +87,7 @@ interface Expected {
 }
 
 const UD = 6
+const SS = 12
 const GP = 13
 const PAGE_FAULT = 14
 const END = 3
@@ -110,9 +111,9 @@ const EXPECTED: readonly Expected[] = [
       row.name === 'UD' && vector === UD && (ourVector === PAGE_FAULT || ourVector === GP),
   },
   {
-    why: 'An indirect CALL: #PF of the stack or #GP of the target first',
+    why: 'An indirect CALL: the fault of the stack or #GP of the target first',
     applies: ({ row, vector, ourVector }) =>
-      row.name === 'CALL' && vector === PAGE_FAULT && ourVector === GP,
+      row.name === 'CALL' && (vector === PAGE_FAULT || vector === SS) && ourVector === GP,
   },
   {
     why: 'A far CALL that faults: what it has written below the top of the stack',
@@ -120,12 +121,19 @@ const EXPECTED: readonly Expected[] = [
       row.name === 'CALL' && vector === ourVector && vector !== END && only(found, 'memory', 'other'),
   },
   {
-    why: 'Far returns: which word of the stack is read first',
-    applies: ({ row, vector, ourVector, found }) =>
-      (row.name === 'IRET' || row.name === 'RETF') &&
-      vector === PAGE_FAULT &&
-      ourVector === PAGE_FAULT &&
-      only(found, 'CR2'),
+    why: 'Far returns: which word of the stack is read first, and what before CS is looked at',
+    applies: ({ row, vector, ourVector }) =>
+      (row.name === 'IRET' || row.name === 'RETF') && vector === PAGE_FAULT && ourVector !== END,
+  },
+  {
+    why: 'CMPS: which operand is read first',
+    applies: ({ row, vector, ourVector }) =>
+      row.name === 'CMPS' && vector !== END && ourVector !== END,
+  },
+  {
+    why: 'An operand that is not aligned and lies beyond the limit of the stack: #GP or #SS first',
+    applies: ({ row, vector, ourVector }) =>
+      row.attributes.has('align') && vector === GP && ourVector === SS,
   },
   {
     why: 'LOOPE and LOOPNE with REPNE and REP prefixes: AMD heeds them',

@@ -112,10 +112,15 @@ export class MemoryAccess {
    * known before `change` runs: what `change` does besides cannot be undone by a fault. Gives
    * the old value.
    */
-  modify(bits: number, linear: Value, change: (old: Value) => Value): Value {
+  modify(
+    bits: number,
+    linear: Value,
+    change: (old: Value) => Value,
+    kind: AccessKind = 0,
+  ): Value {
     const { f } = this.#e
     const { load, store } = access(bits)
-    const at = this.#pointer(linear, bits / 8, TLB_WRITE, 'slowModify')
+    const at = this.#pointer(linear, bits / 8, TLB_WRITE, 'slowModify', kind)
     const old = f.loadTrapping(load, at)
     f.store(store, at, change(old))
     f.if(

@@ -97,8 +97,7 @@ define('ENTER', ['C8 Iw,Ib d64'], (e, space, level) => {
   })
   const top = f.sub(f.get(pointer), e.resize(e.read(space, 16), 16, 64))
   // The last word of the new frame is probed, as processors do.
-  const probed = e.memory.load(bits, at(top, true), STACK_ACCESS)
-  e.memory.store(bits, at(top, true), probed, STACK_ACCESS)
+  e.memory.modify(bits, at(top, true), (old) => old, STACK_ACCESS)
   e.write(e.gpr(S.RBP, bits), e.resize(frame, 64, bits))
   e.write(e.gpr(S.RSP, size), e.resize(top, 64, size))
 })
@@ -119,8 +118,9 @@ define('PUSHA', ['60 i64'], (e) => {
 define('POPA', ['61 i64'], (e) => {
   const bits = e.shape.operandSize
   const step = bits / 8
-  const values = ALL.map((_, i) => e.peek(bits, step * (7 - i)))
-  for (const [i, register] of ALL.entries()) {
+  const registers = ALL.toReversed()
+  const values = registers.map((_, i) => e.peek(bits, step * i))
+  for (const [i, register] of registers.entries()) {
     if (register !== S.RSP) e.write(e.gpr(register, bits), values[i] as (typeof values)[0])
   }
   e.moveStack(step * 8)

@@ -194,9 +194,8 @@ define('CMPS', ['A6 Xb,Yb repz', 'A7 Xv,Yv repz'], (e, first, second) => {
     e,
     () => {
       if (first.kind !== 'string' || second.kind !== 'string') return
-      // In this order by AMD's processors; it shows when both fault.
-      const b = e.memory.load(second.bits, elementOf(e, second, false))
       const a = e.memory.load(first.bits, elementOf(e, first, false))
+      const b = e.memory.load(second.bits, elementOf(e, second, false))
       advance(e, S.RSI, first.bits / 8)
       advance(e, S.RDI, first.bits / 8)
       e.flags.sub(first.bits, a, b, f.sub(a, b))

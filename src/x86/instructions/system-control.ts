@@ -295,7 +295,11 @@ function stringPort(e: Emitter, memory: Operand, isInput: boolean): void {
     one()
     return e.leaveTo(e.nextRip())
   }
-  f.if(f.eq(e.read(counter), e.constant(size, 0)), () => e.leaveTo(e.nextRip()))
+  f.if(f.eq(e.read(counter), e.constant(size, 0)), () => {
+    // The port is looked at even if nothing is moved.
+    e.host((cpu) => checkPort(cpu, cpu.argumentLow(0) & 0xffff, bytes), e.read(e.gpr(S.RDX, 16)))
+    e.leaveTo(e.nextRip())
+  })
   one()
   e.write(counter, f.sub(e.read(counter), e.constant(size, 1)))
   e.leaveTo(e.thisRip())

@@ -4,7 +4,7 @@
 import type { Cpu } from '../cpu.ts'
 import { GuestFault } from '../guest-fault.ts'
 import { CR4_DE } from '../mmu/walker.ts'
-import { FLAG_RF } from '../registers.ts'
+import { FLAG_RF, type Registers } from '../registers.ts'
 import * as S from '../state.ts'
 import { deliverException } from './exceptions.ts'
 
@@ -51,7 +51,12 @@ function isOnData(kind: number): boolean {
 }
 
 /** The data breakpoints that `size` bytes at a linear address meet, as bits of DR6. */
-export function dataBreakpoints(cpu: Cpu, linear: bigint, size: number, isWrite: boolean): number {
+export function dataBreakpoints(
+  cpu: Registers,
+  linear: bigint,
+  size: number,
+  isWrite: boolean,
+): number {
   const dr7 = cpu.getI32(S.DR + 7 * 8)
   let causes = 0
   for (let i = 0; i < 4; i++) {
