@@ -214,7 +214,7 @@ function openLog(path: string): number {
   } catch (cause) {
     throw new UserError(
       `The console log ${path} cannot be written.`,
-      cause instanceof Error ? cause.message : String(cause),
+      `${cause instanceof Error ? cause.message : String(cause)}.`,
       'Give --console-log a file in a folder that exists and is writable.',
     )
   }

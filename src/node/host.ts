@@ -250,7 +250,11 @@ async function fileOf(
     return { name: basename(source), bytes: await readFile(source) }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
-    throw new UserError(`Cannot read the ${what} ${source}.`, why, 'Check the path and its rights.')
+    throw new UserError(
+      `Cannot read the ${what} ${source}.`,
+      `${why}.`,
+      'Check the path and its rights.',
+    )
   }
 }
 

@@ -112,7 +112,11 @@ export class GuestDomain {
       acpi: { rsdp: acpi.rsdp, tables: acpi.pieces },
     }
     const layout = planPvh(build)
-    for (const { start, size } of pvhPopulated(layout)) {
+    const populated = pvhPopulated(layout)
+    // Known beforehand: taking all the memory that there is, to give it back, would take seconds.
+    const pages = populated.reduce((sum, { size }) => sum + size / PAGE_SIZE, 0)
+    if (pages > domain.world.memory.table.freeFrames) throw noMemory(config)
+    for (const { start, size } of populated) {
       const first = start / PAGE_SIZE
       for (let i = 0; i < size / PAGE_SIZE; i++) {
         if (!domain.populate(first + i)) throw noMemory(config)

@@ -19,7 +19,11 @@ import {
 } from '../../src/cli/exit-status.ts'
 import { VERBS } from '../../src/cli/verbs.ts'
 import { defaultCacheFolder } from '../../src/node/artifact-cache.ts'
+import { UserError } from '../../src/base/errors.ts'
+import { nodeDecompressors } from '../../src/node/decompressors.ts'
 import { Host } from '../../src/node/host.ts'
+import { planPvh } from '../../src/toolstack/build/pvh.ts'
+import { openKernel } from '../../src/toolstack/image/kernel.ts'
 import { PT_LOAD } from '../../src/toolstack/image/elf.ts'
 import { tinyElf } from '../../src/toolstack/image/tiny-elf.ts'
 import { tinyBzImage, tinyPvhElf } from '../../src/toolstack/image/tiny-kernel.ts'
@@ -152,7 +156,7 @@ test('processor models and traces that do not exist are refused', async () => {
 test('images that are no kernels are refused', async () => {
   const random = new Random(7)
   await refusesKernel('', /The file is empty/)
-  await refusesKernel('#!/bin/sh\n', /neither an ELF file nor a Linux bzImage/)
+  await refusesKernel('#!/bin/sh\n', /It is a script/)
   await refusesKernel(random.bytes(100_000), /neither an ELF file nor a Linux bzImage/)
   const segment = { type: PT_LOAD, paddr: 0x100000n, data: Uint8Array.of(0xf4) }
   await refusesKernel(tinyElf({ bits: 64, segments: [segment] }), /./)
@@ -160,10 +164,24 @@ test('images that are no kernels are refused', async () => {
   await refusesKernel(tinyBzImage(random.bytes(5000)), /./)
 })
 
+/** What the library makes of an image: a plan, or an error for the user; nothing else. */
+async function isReadOrRefused(bytes: Uint8Array): Promise<void> {
+  try {
+    const kernel = await openKernel(bytes, 'kernel', nodeDecompressors)
+    planPvh({ kernel, memoryBytes: 4 << 20, commandLine: '', acpi: { rsdp: [], tables: [] } })
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+  }
+}
+
 test('a kernel that is cut off anywhere is refused, or runs', async () => {
   const whole = fs.readFileSync(good)
-  for (let length = 1; length < whole.length; length += 7) {
-    const result = await xenolith('run', '--kernel', file('cut', whole.subarray(0, length)), '-m', '2')
+  for (let length = 1; length < whole.length; length++) {
+    await isReadOrRefused(whole.subarray(0, length))
+  }
+  for (let length = 11; length < whole.length; length += 31) {
+    const path = file('cut', whole.subarray(0, length))
+    const result = await xenolith('run', '--kernel', path, '-m', '2')
     if (result.status !== EXIT_OK) isRefusal(result, EXIT_USER_ERROR, /./)
   }
 })
@@ -171,28 +189,27 @@ test('a kernel that is cut off anywhere is refused, or runs', async () => {
 test('a kernel with any of its bytes changed is refused, or does something', async () => {
   const whole = Uint8Array.from(fs.readFileSync(good))
   const random = new Random(99)
-  for (let i = 0; i < 120; i++) {
+  const change = () => {
     const changed = whole.slice()
-    for (let n = 0; n <= random.below(3); n++) {
-      changed[random.below(Math.min(200, whole.length))] = random.below(256)
-    }
-    const path = file('changed', changed)
+    for (let n = 0; n <= random.below(3); n++) changed[random.below(whole.length)] = random.below(256)
+    return changed
+  }
+  for (let i = 0; i < 3000; i++) await isReadOrRefused(change())
+  for (let i = 0; i < 12; i++) {
+    const path = file('changed', change())
     const result = await xenolith('run', '--kernel', path, '-m', '4', '--timeout', '0.2')
     if (result.status === EXIT_USER_ERROR) isRefusal(result, EXIT_USER_ERROR, /./)
     else assert.ok([EXIT_OK, EXIT_CRASH, EXIT_TIME_LIMIT, EXIT_REBOOT].includes(result.status))
   }
 })
 
-test('a Debian kernel that is cut off or damaged is refused', async (t) => {
+test('a Debian kernel that is cut off is refused', async (t) => {
   const path = join(defaultCacheFolder(), 'linux-cloud', 'vmlinuz')
   if (!fs.existsSync(path)) return t.skip('the kernel was not fetched')
   const whole = fs.readFileSync(path)
   for (const length of [0x200, 0x300, 5000, whole.length >> 1, whole.length - 1000]) {
     await refusesKernel(whole.subarray(0, length), /./)
   }
-  const damaged = Uint8Array.from(whole)
-  damaged.fill(0x55, whole.length >> 1, (whole.length >> 1) + 64)
-  await refusesKernel(damaged, /./)
   await refusesKernel(whole, /memory/i, '--memory', '8')
 })
 

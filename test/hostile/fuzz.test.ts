@@ -28,7 +28,7 @@ function timed(host: HostileHost): { slowest: Slowest; calls: number } {
   const seen = { slowest: { ms: 0, call: '' }, calls: 0 }
   const dispatch = hypervisor.dispatch.bind(hypervisor)
   hypervisor.dispatch = (call, number, args) => {
-    seen.calls++
+    if (!call.isInMulticall) seen.calls++
     const start = performance.now()
     const answer = dispatch(call, number, args)
     const ms = performance.now() - start
@@ -49,9 +49,8 @@ for (const width of [64, 32] as const) {
   test(`a ${width}-bit guest makes ${CALLS} wild hypercalls, and harms nobody`, async () => {
     const host = new HostileHost()
     const seen = timed(host)
-    const ends = new Map<string, number>()
     for (let seed = 1; seen.calls < CALLS; seed++) {
-      assert.ok(seed < 400, `the guests end too early: ${seen.calls} calls`)
+      assert.ok(seed < 400, `guests end too early: ${seen.calls} calls`)
       const head = `SEED equ ${0x1234567 * seed}\nCALLS equ ${CALLS}\n`
       const kernel = width === 64 ? kernel64 : kernel32
       const outcome = await host.run(kernel(head + code[width]), {
@@ -59,11 +58,10 @@ for (const width of [64, 32] as const) {
         ms: 30_000,
         steps: 20_000,
       })
-      const end = `${outcome.state} ${outcome.reason} ${outcome.cause.slice(0, 24)}`
-      ends.set(end, (ends.get(end) ?? 0) + 1)
+      const isSaid = outcome.state !== 'ended' || outcome.reason !== undefined
+      assert.ok(isSaid, 'a guest that ended has a reason')
     }
     const { ms, call } = seen.slowest
-
     assert.ok(ms < CALL_LIMIT_MS, `${call} took ${ms.toFixed(0)} ms`)
   })
 }

@@ -113,7 +113,8 @@ export function differences(
   differ('FS base', theirs.u64(index, FS_BASE), ours.u64(index, FS_BASE))
   differ('GS base', theirs.u64(index, GS_BASE), ours.u64(index, GS_BASE))
   const row = instructionOf(cases, index, features)
-  const hasEnded = vector === BP || isFetch
+  // A fault somewhere else is the next instruction's.
+  const hasEnded = vector === BP || rip !== start
   const undefinedFlags = hasEnded && !isStrict ? (UNDEFINED_FLAGS[row?.name ?? ''] ?? 0) : 0
   const mask = FLAGS & ~undefinedFlags
   differ('flags', theirs.word(index, RFLAGS) & mask, ours.word(index, RFLAGS) & mask)

@@ -123,17 +123,24 @@ const EXPECTED: readonly Expected[] = [
   {
     why: 'Far returns: which word of the stack is read first, and what before CS is looked at',
     applies: ({ row, vector, ourVector }) =>
-      (row.name === 'IRET' || row.name === 'RETF') && vector === PAGE_FAULT && ourVector !== END,
+      (row.name === 'IRET' || row.name === 'RETF') &&
+      (vector === PAGE_FAULT || vector === SS) &&
+      ourVector !== END,
   },
   {
-    why: 'CMPS: which operand is read first',
+    why: 'CMPS and far pointers: which word is read first',
     applies: ({ row, vector, ourVector }) =>
-      row.name === 'CMPS' && vector !== END && ourVector !== END,
+      (row.name === 'CMPS' || row.name === 'LDS') && vector !== END && ourVector !== END,
+  },
+  {
+    why: 'POPA that faults: which registers were popped before',
+    applies: ({ row, vector, found }) =>
+      row.name === 'POPA' && vector !== END && only(found, 'RDI', 'RSI', 'RBP', 'RBX', 'RDX', 'RCX'),
   },
   {
     why: 'An operand that is not aligned and lies beyond the limit of the stack: #GP or #SS first',
     applies: ({ row, vector, ourVector }) =>
-      row.attributes.has('align') && vector === GP && ourVector === SS,
+      (row.attributes.has('align') || row.name.startsWith('X')) && vector === GP && ourVector === SS,
   },
   {
     why: 'LOOPE and LOOPNE with REPNE and REP prefixes: AMD heeds them',

@@ -264,6 +264,8 @@ function stringPort(e: Emitter, memory: Operand, isInput: boolean): void {
   const bytes = bits / 8
   const pointer = e.gpr(isInput ? S.RDI : S.RSI, size)
   const counter = e.gpr(S.RCX, size)
+  // The port is looked at first, even if nothing is moved.
+  e.host((cpu) => checkPort(cpu, cpu.argumentLow(0) & 0xffff, bytes), e.read(e.gpr(S.RDX, 16)))
   const one = () => {
     const offset = e.resize(e.read(pointer), size, 64)
     const linear = isInput
@@ -272,7 +274,6 @@ function stringPort(e: Emitter, memory: Operand, isInput: boolean): void {
     e.host(
       (cpu) => {
         const port = cpu.argumentLow(0) & 0xffff
-        checkPort(cpu, port, bytes)
         const at = cpu.argument(1)
         if (isInput) {
           cpu.linear.probeWrite(
@@ -295,11 +296,7 @@ function stringPort(e: Emitter, memory: Operand, isInput: boolean): void {
     one()
     return e.leaveTo(e.nextRip())
   }
-  f.if(f.eq(e.read(counter), e.constant(size, 0)), () => {
-    // The port is looked at even if nothing is moved.
-    e.host((cpu) => checkPort(cpu, cpu.argumentLow(0) & 0xffff, bytes), e.read(e.gpr(S.RDX, 16)))
-    e.leaveTo(e.nextRip())
-  })
+  f.if(f.eq(e.read(counter), e.constant(size, 0)), () => e.leaveTo(e.nextRip()))
   one()
   e.write(counter, f.sub(e.read(counter), e.constant(size, 1)))
   e.leaveTo(e.thisRip())
