@@ -1,6 +1,7 @@
 // The library's host in Node: reads images from files, drives the hypervisor from the event loop,
 // and shows its domains as host-types.ts describes them.
 
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
@@ -41,6 +42,7 @@ export class Host implements HostInterface {
       time: options.time,
       monotonicNs: () => performance.now() * 1e6,
       wallBase: wallBaseOf(options.time),
+      ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
     })
   }
 

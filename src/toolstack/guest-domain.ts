@@ -16,7 +16,12 @@ import {
   HVM_PARAM_STORE_PFN,
 } from '../xen/abi/hvm-params.ts'
 import type { Domain } from '../xen/domain.ts'
-import { createGuestPort, type HostChannel, type HostPage, mapForeignPage } from '../xen/host-services.ts'
+import {
+  createGuestPort,
+  type HostChannel,
+  type HostPage,
+  mapForeignPage,
+} from '../xen/host-services.ts'
 import { P2mType } from '../xen/phys-map.ts'
 import { attributesOfControlBlock, type X86Processor } from '../xen/x86-processor.ts'
 import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memory.ts'

@@ -14,6 +14,7 @@ import { MODELS, modelNamed } from '../x86/cpuid/models.ts'
 import { Engine } from '../x86/engine.ts'
 import { IMPLEMENTED_FEATURES } from '../x86/implemented-features.ts'
 import { HostMemory } from '../x86/memory/host-memory.ts'
+import { RANDOM } from '../x86/state.ts'
 import type { Domain } from '../xen/domain.ts'
 import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
 import type { StepResult } from '../xen/scheduler.ts'
@@ -36,6 +37,8 @@ export interface XenHostOptions {
   readonly monotonicNs?: () => number
   /** What the wall clock shows when the host starts. */
   readonly wallBase: WallTime
+  /** Seed of the random numbers that guests get from RDRAND; the same gives the same numbers. */
+  readonly seed?: bigint
 }
 
 /** What a domain is to be, beside its images. */
@@ -78,8 +81,12 @@ export class XenHost {
       written: (at, size) => this.engine.written(at, size),
       clock: this.clock,
       timers: new Timers(),
-      createProcessor: (vcpu, host) =>
-        new X86Processor(this.engine, host, this.#policyOf(vcpu.domain).features),
+      createProcessor: (vcpu, host) => {
+        const { features } = this.#policyOf(vcpu.domain)
+        const cpu = new X86Processor(this.engine, host, features)
+        cpu.setU64(RANDOM, seedOf(options.seed ?? 0n, vcpu.domain.domid, vcpu.id))
+        return cpu
+      },
       createApic: (vcpu) => apics.create(vcpu),
       hasGuestConsole: true,
       onShutdown: (domain) => this.#guests.get(domain.domid)?.hasShutDown(),
@@ -144,6 +151,11 @@ export class XenHost {
     this.#policies.set(domain, policy)
     return policy
   }
+}
+
+/** Every processor of the host draws other numbers. */
+function seedOf(seed: bigint, domid: number, vcpu: number): bigint {
+  return seed ^ (BigInt(domid) << 32n) ^ (BigInt(vcpu) << 48n)
 }
 
 function requireSource({ monotonicNs }: XenHostOptions): () => number {

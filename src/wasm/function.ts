@@ -106,6 +106,8 @@ export class FunctionBuilder extends MemoryAccess {
   loop(body: (again: Label) => void): void {
     if (!this.isReachable) return
     this.loops++
+    // What comes later in its body comes before the start of its next round.
+    this.hasEffects = true
     this.statement(LOOP)
     const scope = this.openScope(this.scope.depth + 1)
     scope.loop = scope
@@ -195,6 +197,7 @@ export class FunctionBuilder extends MemoryAccess {
   }
 
   #call(func: FuncRef, args: Value[]): Value {
+    this.hasEffects = true
     this.checkAll(args, func.params, `call of ${func.name ?? func.index}`)
     const node = this.statement(EFFECT, CONTROL.call)
     node.rest = args
@@ -203,6 +206,7 @@ export class FunctionBuilder extends MemoryAccess {
   }
 
   #callIndirect(params: Type[], results: Type[], index: Value, args: Value[]): Value {
+    this.hasEffects = true
     this.checkAll(args, params, 'call_indirect')
     this.check(index, 'i32', 'call_indirect')
     const node = this.statement(EFFECT, CONTROL.callIndirect)

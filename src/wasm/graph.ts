@@ -24,6 +24,8 @@ export class Graph {
   readonly addressType: Type
   /** @internal */
   readonly sequence: Value[] = []
+  /** Has anything been recorded that changes memory, or a call that comes back? */
+  hasEffects = false
   /** @internal Types of the locals, parameters left out. */
   readonly localTypes: Type[] = []
   protected scope: Scope
@@ -52,6 +54,11 @@ export class Graph {
       value.home = i
       this.#params.push(value)
     }
+  }
+
+  /** Is what comes next part of a loop's body? */
+  get isInLoop(): boolean {
+    return this.scope.loop !== undefined
   }
 
   /** The parameter as it was at the call. */

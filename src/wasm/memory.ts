@@ -31,6 +31,7 @@ export class MemoryAccess extends Arithmetic {
   }
 
   store(name: StoreOp, address: Value, value: Value, offset = 0): void {
+    this.hasEffects = true
     this.#access(EFFECT, instruction('store', name), offset, address, value)
   }
 
@@ -41,6 +42,7 @@ export class MemoryAccess extends Arithmetic {
   }
 
   storeLane(name: LaneStoreOp, lane: number, address: Value, vector: Value, offset = 0): void {
+    this.hasEffects = true
     this.#setLane(
       this.#access(EFFECT, instruction('laneStore', name), offset, address, vector),
       lane,
@@ -53,10 +55,12 @@ export class MemoryAccess extends Arithmetic {
     if (args.length !== what.operands.length) {
       throw new Bug(`${name} takes ${what.operands.length} values, not ${args.length}`)
     }
+    this.hasEffects = true
     return this.#access(EFFECT, what, offset, ...args)
   }
 
   atomicStore(name: AtomicStoreOp, address: Value, value: Value, offset = 0): void {
+    this.hasEffects = true
     this.#access(EFFECT, instruction('atomicStore', name), offset, address, value)
   }
 
@@ -79,6 +83,7 @@ export class MemoryAccess extends Arithmetic {
     this.check(to, this.addressType, 'memory.copy')
     this.check(from, this.addressType, 'memory.copy')
     this.check(bytes, this.addressType, 'memory.copy')
+    this.hasEffects = true
     this.statement(EFFECT, CONTROL.memoryCopy, to, from).c = bytes
   }
 
@@ -87,6 +92,7 @@ export class MemoryAccess extends Arithmetic {
     this.check(to, this.addressType, 'memory.fill')
     this.check(value, 'i32', 'memory.fill')
     this.check(bytes, this.addressType, 'memory.fill')
+    this.hasEffects = true
     this.statement(EFFECT, CONTROL.memoryFill, to, value).c = bytes
   }
 

@@ -90,7 +90,13 @@ export class Cpu extends CpuMemory {
   /** Budget taken away to make emitted code come back soon. */
   #withheld = 0
   /** RIP of the running host instruction and the end of it. */
-  override readonly counters = { lookups: 0, faults: 0, interrupts: 0, hostInstructions: 0, slowAccesses: 0 }
+  override readonly counters = {
+    lookups: 0,
+    faults: 0,
+    interrupts: 0,
+    hostInstructions: 0,
+    slowAccesses: 0,
+  }
 
   constructor(engine: Engine, host: CpuHost, features: ReadonlySet<string>) {
     super(engine.memory)
@@ -563,9 +569,7 @@ export class Cpu extends CpuMemory {
    */
   get executedInRun(): number {
     const taken = this.#runBudget - this.getI32(S.BUDGET) - this.#withheld
-    return this.record === 0
-      ? taken
-      : taken - (this.memory.u8[this.record + R.REC_LEFT] as number)
+    return this.record === 0 ? taken : taken - (this.memory.u8[this.record + R.REC_LEFT] as number)
   }
 
   /** Bytes of the running host instruction's ModRM.reg and rm fields, and its segment. */

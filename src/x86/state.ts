@@ -110,6 +110,8 @@ export const TLB_WITHOUT_AC = 0x328
 export const TLB_WITH_AC = 0x32c
 /** Elements that one execution of a repeated string instruction processes at most. */
 export const REP_CHUNK = 0x330
+/** State of the generator behind RDRAND and RDSEED. */
+export const RANDOM = 0x338
 
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */
 export const VECTORS = 0x400

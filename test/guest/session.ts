@@ -21,14 +21,7 @@ export class Session {
     domain.console.onOutput((bytes) => {
       this.#shown += this.#text.add(bytes)
     })
-    domain.ended.then(
-      (end) => {
-        this.end = end
-      },
-      (error: unknown) => {
-        this.#failure = error
-      },
-    )
+    void this.#watchEnd()
   }
 
   /** A domain that is built and does not run yet. */
@@ -72,6 +65,14 @@ export class Session {
     this.domain.console.send(new TextEncoder().encode(`${line}\r`))
     await this.until(() => this.#shown.indexOf('\n', before) > 0 && this.#shown.endsWith(PROMPT))
     return answerTo(line, this.#shown.slice(before - PROMPT.length))
+  }
+
+  async #watchEnd(): Promise<void> {
+    try {
+      this.end = await this.domain.ended
+    } catch (error) {
+      this.#failure = error
+    }
   }
 
   destroy(): void {

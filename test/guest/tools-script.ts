@@ -9,7 +9,7 @@ section() { echo "== $1"; }
 section data
 awk 'BEGIN {
   x = 12345
-  for (i = 0; i < 3000; i++) {
+  for (i = 0; i < 1000; i++) {
     x = (x * 16807) % 2147483647
     printf "%d %s%d %.4f\\n", x % 10000, substr("kernelramdiskxenstoregranttable", x % 24 + 1, 6), i, x / 977
   }
@@ -17,17 +17,16 @@ awk 'BEGIN {
 wc data
 
 section checksums
-md5sum data; sha1sum data; sha256sum data; sha512sum data; sha3sum data; cksum data; sum data
-crc32 data 2>/dev/null
+md5sum data; sha1sum data; sha256sum data; sha512sum data; sha3sum data; crc32 data
 
 section sort
 sort data | md5sum; sort -n data | md5sum; sort -k2,2 data | sha1sum; sort -k3,3nr data | head -n 5
 cut -d' ' -f1 data | sort -n | uniq -c | sort -rn -k1,1 -k2,2 | head -n 5
 
 section awk
-awk '{ s += $3; q += $3 * $3; n++ } END { printf "%.10g %.10g %.6f\\n", s, q, sqrt(q / n - (s / n) ^ 2) }' data
-awk 'BEGIN { for (i = 1; i <= 20; i++) printf "%.12f %.12f %.12e %.9f\\n", sin(i), cos(i / 7), exp(i), log(i) }'
-awk 'BEGIN { for (i = -5; i <= 5; i++) print i / 3, int(i * 1.7), i % 3, 2 ^ i, atan2(i, 2) }'
+awk '{ s += $3; q += $3 * $3; n++ } END { printf "%.10g %.10g %.6f\\n", s, q, q / n - s / n * s / n }' data
+awk 'BEGIN { for (i = 1; i <= 20; i++) { x = 1; for (j = 0; j < 30; j++) x = (x + i / x) / 2; printf "%.12f %.12e\\n", x, x / 3e9 } }'
+awk 'BEGIN { for (i = -5; i <= 5; i++) print i / 3, int(i * 1.7), i % 3, i * 1e300, i / 1e300 }'
 awk '{ c[substr($2, 1, 3)]++ } END { for (k in c) print k, c[k] }' data | sort
 
 section sed
@@ -49,7 +48,7 @@ gzip -9c data | gunzip -c | sha256sum
 
 section archives
 mkdir -p tree/a/b tree/c
-split -l 500 data tree/a/part.
+head -n 500 data >tree/a/part
 cp data tree/a/b/copy; ln -s ../a tree/c/link
 tar cf tree.tar tree && tar tf tree.tar | sort
 mkdir out && tar xf tree.tar -C out && diff -r tree out/tree && echo same
@@ -58,30 +57,31 @@ find tree -type f -size +20k | sort | xargs -n 1 basename
 (cd tree && find . -type f | sort | cpio -o -H newc 2>/dev/null | cpio -t 2>/dev/null)
 
 section octal
-head -c 64 data | od -A x -t x1z; head -c 40 data | od -t d4; head -c 48 data | hexdump -C
+head -c 64 data | od -A x -t x1; head -c 40 data | od -t d4; head -c 48 data | hexdump -C
 head -c 300 data | base64; head -c 100 data | uuencode name | md5sum; head -c 90 data | xxd
 
 section numbers
-factor 2147483647 1000000007 4294967297 999999999989 18446744073709551557
+factor 2147483647 1000000007 4294967297 999999999989
 expr 123456789 '*' 987654321 % 1000003; expr 'xenstore/domain' : '.*/\\(.*\\)'
 printf '%f %e %g %.15f %x %o\\n' 3.14159265358979 6.02214076e23 1e-7 0.1 3735928559 511
 printf '%s|%5d|%-8s|%08.3f\\n' a 42 left 2.71828
 echo $((0x7fffffffffffffff)) $((1 << 62)) $((-7 / 2)) $((-7 % 3)) $(((123 ^ 456) & ~7))
 seq 1 3 40000 | wc; seq 5000 | awk '{ s += $1 * $1 } END { print s }'; seq -w 8 11 | tac
 echo '2 3 ^ 100 7 % + p 5 k 22 7 / p 2 v p' | dc
+echo 's(1); c(2); e(3); l(4); a(5)' | bc -l
 echo 'scale=30; 355/113; 2^200; sqrt(2); a=0; for (i=1;i<50;i++) a+=1/i; a' | bc
 
 section text
 fold -w 30 data | head -n 5; head -n 5 data | rev; head -n 20 data | nl | tail -n 2
-paste -d, data data | cut -d, -f2 | md5sum; expand data | unexpand -a | cmp - data && echo expanded
+paste -d, data data | cut -d, -f2 | md5sum; expand data | cmp - data && echo expanded
 head -n 200 data >one; sed '50s/^/x/; 120d' one >two; diff one two; diff -u one two >patch
-patch -s one patch && cmp one two && echo patched
-comm -12 one two | wc -l; shuf -i 1-9 -n 9 | sort | tr -d '\\n'; echo; strings -n 8 data | md5sum
+patch one patch >/dev/null && cmp one two && echo patched
+shuf -i 1-9 -n 9 | sort | tr -d '\\n'; echo; strings -n 8 data | md5sum
 date -d '2026-01-01 00:00:00' +'%s %A %j'; date -u -d @1767225600 +%FT%TZ; cal 2 2028
 
 section processes
 i=0; while [ $i -lt 30 ]; do (echo $i; exit $((i % 3))) & i=$((i + 1)); done | sort -n | tr '\\n' ' '; wait
-yes xen | head -n 100000 | md5sum; dd if=/dev/zero bs=4096 count=256 2>/dev/null | sha256sum
+yes xen | head -n 20000 | md5sum; dd if=/dev/zero bs=4096 count=64 2>/dev/null | sha256sum
 case $(uname -m) in x86_64) echo 64 bits ;; esac
 echo "== end"
 `

@@ -134,11 +134,7 @@ test('files that are missing, folders, devices, too large or unreadable are name
   ]
   for (const [path, pattern] of paths) {
     isRefusal(await xenolith('run', '--kernel', path), EXIT_USER_ERROR, pattern)
-    isRefusal(
-      await xenolith('run', '--kernel', good, '--ramdisk', path),
-      EXIT_USER_ERROR,
-      pattern,
-    )
+    isRefusal(await xenolith('run', '--kernel', good, '--ramdisk', path), EXIT_USER_ERROR, pattern)
   }
 })
 
@@ -168,7 +164,7 @@ test('images that are no kernels are refused', async () => {
 async function isReadOrRefused(bytes: Uint8Array): Promise<void> {
   try {
     const kernel = await openKernel(bytes, 'kernel', nodeDecompressors)
-    planPvh({ kernel, memoryBytes: 4 << 20, commandLine: '', acpi: { rsdp: [], tables: [] } })
+    planPvh({ kernel, memoryBytes: 4 << 20, commandLine: '', ramdisk: undefined })
   } catch (error) {
     if (!(error instanceof UserError)) throw error
   }
@@ -191,7 +187,8 @@ test('a kernel with any of its bytes changed is refused, or does something', asy
   const random = new Random(99)
   const change = () => {
     const changed = whole.slice()
-    for (let n = 0; n <= random.below(3); n++) changed[random.below(whole.length)] = random.below(256)
+    for (let n = 0; n <= random.below(3); n++)
+      changed[random.below(whole.length)] = random.below(256)
     return changed
   }
   for (let i = 0; i < 3000; i++) await isReadOrRefused(change())
@@ -207,7 +204,7 @@ test('a Debian kernel that is cut off is refused', async (t) => {
   const path = join(defaultCacheFolder(), 'linux-cloud', 'vmlinuz')
   if (!fs.existsSync(path)) return t.skip('the kernel was not fetched')
   const whole = fs.readFileSync(path)
-  for (const length of [0x200, 0x300, 5000, whole.length >> 1, whole.length - 1000]) {
+  for (const length of [0x200, 0x300, 5000, whole.length >> 1, whole.length - 500_000]) {
     await refusesKernel(whole.subarray(0, length), /./)
   }
   await refusesKernel(whole, /memory/i, '--memory', '8')

@@ -63,5 +63,8 @@ test('the library tells the cause of a contained end, and the other domains go o
 test('the library rejects for every domain when the host itself is broken', async () => {
   const bug = new Bug('broken')
   const ends = await domainThatThrows(bug)
-  assert.deepEqual(ends, Array.from({ length: 2 }, () => ({ status: 'rejected', reason: bug })))
+  assert.deepEqual(
+    ends,
+    Array.from({ length: 2 }, () => ({ status: 'rejected', reason: bug })),
+  )
 })

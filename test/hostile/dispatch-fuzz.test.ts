@@ -115,7 +115,11 @@ function callOnce(random: Random, guest: TestGuest): void {
   }
   for (let i = 0; i < 8; i++) {
     const word = new Uint8Array(8)
-    new DataView(word.buffer).setBigUint64(0, valueFor(random, random.pick(['gfn', 'port', 'x'])), true)
+    new DataView(word.buffer).setBigUint64(
+      0,
+      valueFor(random, random.pick(['gfn', 'port', 'x'])),
+      true,
+    )
     guest.domain.writePhysical(0x9000 + i * 8, word)
   }
   const processor = guest.processor(random.below(2))

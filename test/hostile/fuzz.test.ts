@@ -34,7 +34,10 @@ function timed(host: HostileHost): { slowest: Slowest; calls: number } {
     const ms = performance.now() - start
     if (ms > seen.slowest.ms) {
       const words = args.map((arg) => `0x${arg.toString(16)}`)
-      seen.slowest = { ms, call: `${number}(${words.join(', ')}) = ${JSON.stringify(answer, text)}` }
+      seen.slowest = {
+        ms,
+        call: `${number}(${words.join(', ')}) = ${JSON.stringify(answer, text)}`,
+      }
     }
     return answer
   }

@@ -73,7 +73,9 @@ test('memory can be given back and taken again, up to what the domain may have',
     jmp power_off`
   const outcome = await host.run(kernel64(source))
   endsByPowerOff(outcome)
-  const [given, taken, more, increased] = outcome.text.split('\n').map((n) => Number.parseInt(n, 16))
+  const [given, taken, more, increased] = outcome.text
+    .split('\n')
+    .map((n) => Number.parseInt(n, 16))
   assert.equal(given, 2048)
   assert.ok(taken !== undefined && taken >= 2048 && taken <= 2048 + 256, `${taken}`)
   assert.deepEqual([more, increased], [0, 0])
@@ -420,7 +422,9 @@ test('a guest may be built and destroyed more often than the host has room for p
 test('a page granted for reading cannot be written, neither by stores nor by the page walk', async () => {
   const { xen } = host
   const before = host.holdings()
-  const images = { kernel: await openKernel(kernel32('sti\nhlt\njmp $'), 'still', NO_DECOMPRESSORS) }
+  const images = {
+    kernel: await openKernel(kernel32('sti\nhlt\njmp $'), 'still', NO_DECOMPRESSORS),
+  }
   const config = { name: 'granter', commandLine: '', memoryMiB: 8, vcpus: 1 }
   const granter = xen.createGuest(config, images)
   const page = new Uint8Array(4096).fill(0x5a)

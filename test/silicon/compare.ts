@@ -149,12 +149,15 @@ const RECORD_WORDS = RECORD_BYTES >>> 2
 const FPU_WORD = FPU >>> 2
 const MEMORY_WORD = MEMORY >>> 2
 
-/** Quickly: did both end, with the same state in everything, undefined or not. */
+/** Quickly: is everything that may count the same, undefined or not. */
 function isSame(theirs: Records, ours: Records, index: number, is64: boolean): boolean {
   const a = theirs.u32
   const b = ours.u32
   const at = index * RECORD_WORDS
-  if (a[at + (VECTOR >>> 2)] !== BP || b[at + (VECTOR >>> 2)] !== BP) return false
+  const vector = a[at + (VECTOR >>> 2)]
+  if (vector !== b[at + (VECTOR >>> 2)]) return false
+  if (vector !== BP && a[at + (ERROR_CODE >>> 2)] !== b[at + (ERROR_CODE >>> 2)]) return false
+  if (vector === PF && theirs.u64(index, CR2) !== ours.u64(index, CR2)) return false
   if (a[at + (RIP >>> 2)] !== b[at + (RIP >>> 2)]) return false
   if (a[at + (REST >>> 2)] !== b[at + (REST >>> 2)]) return false
   for (let i = FIRST_WORD; i < RECORD_WORDS; i++) {

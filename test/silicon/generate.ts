@@ -48,6 +48,10 @@ const DS = 3
 const ARITHMETIC = 0x8d5
 const DF = 0x400
 
+/** Bases of FS and GS in 64-bit mode. */
+const BASES = [0, 0x1000, DATA - 0x800, DATA, 0x4000_0000_0000]
+const DATA_SEGMENTS = [ES, DS, 4, 5]
+
 const halves: Halves = { lo: 0, hi: 0 }
 
 /** Makes cases, from one seed. */
@@ -85,13 +89,12 @@ export class Generator {
   #chooseSegments(mode: Mode): void {
     const r = this.#r
     const { selectors } = this.#segments
-    for (const segment of [ES, DS, 4, 5]) selectors[segment] = r.pick(mode.data)
+    for (const segment of DATA_SEGMENTS) selectors[segment] = r.pick(mode.data)
     selectors[CS] = mode.cs
     selectors[SS] = r.pick(mode.stack)
     const is64 = mode.codeSize === 64
-    const bases = [0, 0x1000, DATA - 0x800, DATA, 0x4000_0000_0000]
-    this.#segments.fsBase = is64 ? r.pick(bases) : 0
-    this.#segments.gsBase = is64 ? r.pick(bases) : 0
+    this.#segments.fsBase = is64 ? r.pick(BASES) : 0
+    this.#segments.gsBase = is64 ? r.pick(BASES) : 0
     const at = (this.#index * RECORD_BYTES + SELECTORS) >>> 1
     this.#records.u16.set(selectors, at)
     this.#records.setNumber(this.#index, FS_BASE, this.#segments.fsBase)

@@ -76,6 +76,7 @@ export function compareBatch(
 ): void {
   const theirs = native.run(cases)
   const ours = Records.ofCount(cases.count)
+  processor.prepare(cases)
   for (let i = 0; i < cases.count; i++) {
     try {
       processor.run(cases, i, ours)

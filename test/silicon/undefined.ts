@@ -39,6 +39,10 @@ export const UNDEFINED_FLAGS: Readonly<Record<string, number>> = {
   BTC: OF | SF | AF | PF,
   TZCNT: OF | SF | AF | PF,
   LZCNT: OF | SF | AF | PF,
+  AAA: OF | SF | ZF | PF,
+  AAS: OF | SF | ZF | PF,
+  DAA: OF,
+  DAS: OF,
   AAM: CF | OF | AF,
   AAD: CF | OF | AF,
 }

@@ -49,6 +49,8 @@ export abstract class Emitter {
   readonly cpu: Value
   /** i32: the record of this instruction, for the runtime. */
   readonly rec: Value
+  /** The runtime has been called in the middle of the instruction. */
+  protected hasCalled = false
   readonly #runtime: RuntimeRefs
   readonly #hostNumber: (run: HostInstruction) => number
 
@@ -96,6 +98,13 @@ export abstract class Emitter {
   abstract nextRip(): Value
   /** i64: RIP of this instruction. */
   abstract thisRip(): Value
+  /**
+   * May the path still leave for {@link retreat}? Only if nothing has been changed yet, and if
+   * there is somewhere to retreat to.
+   */
+  abstract get canRetreat(): boolean
+  /** Executes this instruction from its start, in the form that copes with everything. */
+  abstract retreat(): void
   /** Goes on with the following instruction. */
   abstract next(): void
   /** Executes this instruction again (a string instruction that goes on), within the budget. */
@@ -332,6 +341,7 @@ export abstract class Emitter {
     f.if(
       f.gtS(f.add(offset, f.i64(size - 1)), limit),
       () => {
+        if (this.canRetreat) return this.retreat()
         const code = f.or(f.shl(segment, f.i32(1)), f.i32(isWrite ? 1 : 0))
         this.leaveIf(
           f.eqz(
@@ -347,6 +357,7 @@ export abstract class Emitter {
   // Faults and the runtime.
 
   callRuntime(name: RuntimeName, ...args: Value[]): Value {
+    this.hasCalled = true
     return this.f.call(this.#runtime[name], ...args)
   }
 
@@ -366,8 +377,7 @@ export abstract class Emitter {
   raise(vector: number, code: number | Value = 0): void {
     const { f } = this
     const errorCode = typeof code === 'number' ? f.i32(code) : code
-    this.callRuntime('raise', this.cpu, this.rec, f.i32(vector), errorCode)
-    f.ret()
+    f.returnCall(this.#runtime.raise, this.cpu, this.rec, f.i32(vector), errorCode)
   }
 
   /** Raises an exception if the i32 is not zero. */

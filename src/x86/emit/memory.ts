@@ -53,9 +53,11 @@ export class MemoryAccess {
   ): Value {
     const { f } = this.#e
     const entry = this.#entry(linear)
+    const isHit = this.#hit(linear, size, entry, tag)
+    if (this.#retreatUnless(isHit)) return this.#translated(linear, entry)
     return f.choose(
       'i32',
-      this.#hit(linear, size, entry, tag),
+      isHit,
       () => this.#translated(linear, entry),
       () => {
         const at = this.#e.callSlow(slow, linear, size | kind)
@@ -64,6 +66,18 @@ export class MemoryAccess {
       },
       'likely',
     )
+  }
+
+  /**
+   * Leaves all that is not the common case to another form of the instruction, if that is still
+   * possible. What remains then calls nothing: V8 keeps everything in registers and checks no
+   * stack (bench/interpreter).
+   */
+  #retreatUnless(isHit: Value): boolean {
+    const e = this.#e
+    if (!e.canRetreat) return false
+    e.f.if(e.f.eqz(isHit), () => e.retreat(), undefined, 'unlikely')
+    return true
   }
 
   #entry(linear: Value): Value {
@@ -96,8 +110,10 @@ export class MemoryAccess {
     const { f } = this.#e
     const { store } = access(bits)
     const entry = this.#entry(linear)
+    const isHit = this.#hit(linear, bits / 8, entry, TLB_WRITE)
+    if (this.#retreatUnless(isHit)) return f.store(store, this.#translated(linear, entry), value)
     f.if(
-      this.#hit(linear, bits / 8, entry, TLB_WRITE),
+      isHit,
       () => f.store(store, this.#translated(linear, entry), value),
       () => {
         f.store(store, this.#e.cpu, value, BOUNCE)
@@ -120,9 +136,11 @@ export class MemoryAccess {
   ): Value {
     const { f } = this.#e
     const { load, store } = access(bits)
+    const isDirect = this.#e.canRetreat
     const at = this.#pointer(linear, bits / 8, TLB_WRITE, 'slowModify', kind)
     const old = f.loadTrapping(load, at)
     f.store(store, at, change(old))
+    if (isDirect) return old
     f.if(
       f.eq(at, f.add(this.#e.cpu, f.i32(BOUNCE))),
       () => this.#e.callRuntime('commitModify', this.#e.cpu),

@@ -28,10 +28,10 @@ function scan(e: Emitter, dst: Operand, src: Operand, find: (value: Value) => Va
   e.flags.logic(dst.bits, value)
 }
 
-define('BSF', ['0F BC /r Gv,Ev', 'F2 0F BC /r Gv,Ev'], (e, dst, src) =>
+define('BSF', ['0F BC /r Gv,Ev'], (e, dst, src) =>
   scan(e, dst, src, (value) => trailingZeros(e, value, dst.bits)))
 
-define('BSR', ['0F BD /r Gv,Ev', 'F2 0F BD /r Gv,Ev'], (e, dst, src) =>
+define('BSR', ['0F BD /r Gv,Ev'], (e, dst, src) =>
   scan(e, dst, src, (value) =>
     e.f.xor(leadingZeros(e, value, dst.bits), e.constant(dst.bits, dst.bits - 1)),
   ))
@@ -44,11 +44,11 @@ function count(e: Emitter, dst: Operand, src: Operand, find: (value: Value) => V
   e.flags.resultWith(dst.bits, r, e.f.eqz(value), e.f.i32(0))
 }
 
-define('TZCNT', ['F3 0F BC /r Gv,Ev'], (e, dst, src) => {
+define('TZCNT', ['F3 0F BC /r Gv,Ev +bmi1'], (e, dst, src) => {
   count(e, dst, src, (value) => trailingZeros(e, value, dst.bits))
 })
 
-define('LZCNT', ['F3 0F BD /r Gv,Ev'], (e, dst, src) => {
+define('LZCNT', ['F3 0F BD /r Gv,Ev +abm'], (e, dst, src) => {
   count(e, dst, src, (value) => leadingZeros(e, value, dst.bits))
 })
 

@@ -2,7 +2,7 @@
 
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
-import { type Emitter, UD } from '../emit/emitter.ts'
+import { type Emitter, type Operand, UD } from '../emit/emitter.ts'
 import { STACK_ACCESS } from '../emit/runtime.ts'
 import * as S from '../state.ts'
 
@@ -27,32 +27,20 @@ define('JCXZ', ['E3 Jb f64'], (e, target) =>
   e.f.if(e.f.eqz(e.read(counter(e))), () => e.jump(target)))
 
 /** LOOP, LOOPE, LOOPNE: counts rCX down without touching the flags. */
-function loop(e: Emitter, condition: (e: Emitter) => Value | undefined) {
+function loop(e: Emitter, target: Operand, condition?: () => Value): void {
   const { f } = e
   const rcx = counter(e)
   const bits = e.shape.addressSize
   const left = f.sub(e.read(rcx), e.constant(bits, 1))
-  e.write(rcx, left)
   const isMore = f.ne(bits === 64 ? left : e.zeroExtend(left, bits), e.constant(bits, 0))
-  const and = condition(e)
-  return and ? f.and(isMore, and) : isMore
+  const count = () => e.write(rcx, left)
+  f.if(condition ? f.and(isMore, condition()) : isMore, () => e.jump(target, count))
+  count()
 }
 
-define('LOOPNE', ['E0 Jb f64'], (e, target) =>
-  e.f.if(
-    loop(e, () => e.f.eqz(e.flags.zero())),
-    () => e.jump(target),
-  ))
-define('LOOPE', ['E1 Jb f64'], (e, target) =>
-  e.f.if(
-    loop(e, () => e.flags.zero()),
-    () => e.jump(target),
-  ))
-define('LOOP', ['E2 Jb f64'], (e, target) =>
-  e.f.if(
-    loop(e, () => undefined),
-    () => e.jump(target),
-  ))
+define('LOOPNE', ['E0 Jb f64'], (e, target) => loop(e, target, () => e.f.eqz(e.flags.zero())))
+define('LOOPE', ['E1 Jb f64'], (e, target) => loop(e, target, () => e.flags.zero()))
+define('LOOP', ['E2 Jb f64'], (e, target) => loop(e, target))
 
 /** The return address as the stack gets it. */
 function returnAddress(e: Emitter, bits: number): Value {

@@ -204,7 +204,7 @@ define('NOP', ['90'], () => {})
 
 for (const [name, rm, isAmd] of [
   ['VMCALL', 'NP 0F 01 /0:1', false],
-  ['VMMCALL', 'NP 0F 01 /3:1', true],
+  ['VMMCALL', '0F 01 /3:1', true],
 ] as const) {
   define(name, [`${rm} end`], (e) => {
     // The caller goes on behind the instruction, wherever the call may lead.

@@ -1,6 +1,8 @@
 // The table of handlers: one for each row of the opcode table in each shape it is met in. They
 // are emitted when the first instruction of their kind is decoded, in one module a block.
 
+import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { FuncRef } from '../../wasm/graph.ts'
 import type { Value } from '../../wasm/value.ts'
 import { ModuleBuilder } from '../../wasm/module.ts'
 import type { Row } from '../decode/row.ts'
@@ -10,7 +12,8 @@ import type { HostInstruction } from '../host-instruction.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import * as S from '../state.ts'
 import { bindOperands } from './bind.ts'
-import { RecordEmitter } from './record-emitter.ts'
+import { HANDLER_PARAMS, RecordEmitter, type SlowForm } from './record-emitter.ts'
+import { REC_HANDLER, RECORD_SIZE } from './record.ts'
 import { preamble } from './preamble.ts'
 
 const TABLE_SIZE = 32768
@@ -45,6 +48,7 @@ export class Handlers {
   readonly #hostInstructions: HostInstruction[] = []
   #pending: Pending[] = []
   #next = FIRST_FREE
+  #isHeld = false
   modules = 0
   bytes = 0
 
@@ -89,23 +93,40 @@ export class Handlers {
     return index
   }
 
+  /** Until release() no handler is emitted; then all that were asked for are, in one module. */
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  release(): void {
+    this.#isHeld = false
+    this.flush()
+  }
+
   /** Emits the handlers that were asked for and do not exist yet. */
   flush(): void {
-    if (this.#pending.length === 0) return
+    if (this.#pending.length === 0 || this.#isHeld) return
     const pending = this.#pending
     this.#pending = []
     const module = this.#newModule()
     const runtime = importRuntime(module)
     for (const { index, row, shape } of pending) {
-      const func = module.declare(['i32', 'i32'], [], `${row.name}_${index}`)
+      const name = `${row.name}_${index}`
+      const func = module.declare(HANDLER_PARAMS, [], name)
       module.element(index, [func])
-      module.body(func, (f) => {
-        const place = { rec: f.param(0), cpu: f.param(1) }
-        const e = new RecordEmitter(f, shape, place, runtime, this.#hostNumber)
+      const emit = (f: FunctionBuilder, slow?: SlowForm) => {
+        const e = new RecordEmitter(f, shape, runtime, this.#hostNumber, slow)
         preamble(e, row)
         row.meaning(e, ...bindOperands(row, shape))
         if (!row.attributes.has('end')) e.next()
-      })
+      }
+      let slow: FuncRef | undefined
+      const slowForm = () => {
+        slow ??= module.declare(HANDLER_PARAMS, [], `${name}_slow`)
+        return slow
+      }
+      module.body(func, (f) => emit(f, slowForm))
+      if (slow) module.body(slow, (f) => emit(f))
     }
     this.#instantiate(module)
   }
@@ -131,11 +152,10 @@ export class Handlers {
     const module = this.#newModule()
     const runtime = importRuntime(module)
     const leave = (name: string, index: number, build: (e: RecordEmitter, rec: Value) => void) => {
-      const func = module.declare(['i32', 'i32'], [], name)
+      const func = module.declare(HANDLER_PARAMS, [], name)
       module.element(index, [func])
       module.body(func, (f) => {
-        const place = { rec: f.param(0), cpu: f.param(1) }
-        build(new RecordEmitter(f, NO_OPERANDS, place, runtime, this.#hostNumber), place.rec)
+        build(new RecordEmitter(f, NO_OPERANDS, runtime, this.#hostNumber), f.param(0))
       })
     }
     leave('dead', HANDLER_DEAD, (e, rec) => {
@@ -146,7 +166,9 @@ export class Handlers {
     const enter = module.declare(['i32', 'i32'], [], 'enter')
     module.body(enter, (f) => {
       const rec = f.param(0)
-      f.callIndirect(['i32', 'i32'], [], f.load('i32.load', rec, 0), rec, f.param(1))
+      const handler = f.load('i32.load', rec, REC_HANDLER)
+      const following = f.load('i32.load', rec, RECORD_SIZE + REC_HANDLER)
+      f.callIndirect(HANDLER_PARAMS, [], handler, rec, f.param(1), following)
     })
     module.exportFunction(enter, 'enter')
     return this.#instantiate(module)['enter'] as Enter

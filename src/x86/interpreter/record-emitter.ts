@@ -2,6 +2,10 @@
 // instruction. What it emits is a handler `(rec, cpu)`, good for every instruction of its shape,
 // and ends with a tail call of the next record's handler.
 
+import { Bug } from '../../base/errors.ts'
+import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { FuncRef } from '../../wasm/graph.ts'
+import type { Type } from '../../wasm/opcodes.ts'
 import type { Value } from '../../wasm/value.ts'
 import { Emitter, GP } from '../emit/emitter.ts'
 import {
@@ -12,7 +16,10 @@ import {
   FORM_SHORT,
   type Operand,
   type RegisterField,
+  type Shape,
 } from '../emit/operand.ts'
+import type { RuntimeRefs } from '../emit/runtime.ts'
+import type { HostInstruction } from '../host-instruction.ts'
 import * as S from '../state.ts'
 import * as R from './record.ts'
 
@@ -20,7 +27,35 @@ import * as R from './record.ts'
 export const JUMP_CACHE_ENTRIES = 4096
 export const JUMP_CACHE_ENTRY_SHIFT = 4
 
+/** What a handler is: parameters `rec` and `cpu`, and the handler of the following record. */
+export const HANDLER_PARAMS: Type[] = ['i32', 'i32', 'i32']
+
+/** Gives the form of the same handler that copes with everything. */
+export type SlowForm = () => FuncRef
+
 export class RecordEmitter extends Emitter {
+  readonly #slow: SlowForm | undefined
+
+  constructor(
+    f: FunctionBuilder,
+    shape: Shape,
+    runtime: RuntimeRefs,
+    hostNumber: (run: HostInstruction) => number,
+    slow?: SlowForm,
+  ) {
+    super(f, shape, { rec: f.param(0), cpu: f.param(1) }, runtime, hostNumber)
+    this.#slow = slow
+  }
+
+  override get canRetreat(): boolean {
+    return this.#slow !== undefined && !this.f.hasEffects
+  }
+
+  override retreat(): void {
+    if (!this.#slow) throw new Bug('there is no other form of this handler')
+    this.f.returnCall(this.#slow(), this.rec, this.cpu, this.f.param(2))
+  }
+
   #byte(offset: number): Value {
     return this.f.load('i32.load8_u', this.rec, offset)
   }
@@ -114,13 +149,22 @@ export class RecordEmitter extends Emitter {
     return this.shape.codeSize === 64 ? rip : this.f.and(rip, this.f.i64(0xffffffffn))
   }
 
-  #run(rec: Value): void {
+  /**
+   * Runs a record. Its handler gets the number of the handler after it: each number is loaded
+   * one instruction ahead, because the loads of the record, of its handler's entry in the table
+   * and of the instance of the latter, one after another, would take longer than all the rest.
+   */
+  #run(rec: Value, handler: Value = this.f.load('i32.load', rec, R.REC_HANDLER)): void {
     const { f } = this
-    f.returnCallIndirect(['i32', 'i32'], [], f.load('i32.load', rec, R.REC_HANDLER), rec, this.cpu)
+    const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
+    f.returnCallIndirect(HANDLER_PARAMS, [], handler, rec, this.cpu, following)
   }
 
   override next(): void {
-    this.#run(this.f.add(this.rec, this.f.i32(R.RECORD_SIZE)))
+    const rec = this.f.add(this.rec, this.f.i32(R.RECORD_SIZE))
+    // The runtime may have dropped the block: what was loaded before is not to be trusted.
+    const isKnown = !this.hasCalled && !this.f.isInLoop
+    this.#run(rec, isKnown ? this.f.param(2) : undefined)
   }
 
   override again(): void {
@@ -172,8 +216,13 @@ export class RecordEmitter extends Emitter {
   override jump(_target: Operand, commit?: () => void): void {
     const { f } = this
     if (!this.shape.near) return this.jumpTo(this.#branchTarget(), commit)
-    commit?.()
     const link = f.load('i32.load', this.rec, R.REC_LINK)
+    if (this.canRetreat) {
+      f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
+      commit?.()
+      return this.#enter(link, () => this.#branchTarget())
+    }
+    commit?.()
     const target = f.choose(
       'i32',
       link,
@@ -205,6 +254,13 @@ export class RecordEmitter extends Emitter {
       f.eq(f.load('i64.load', entry, 0), linear),
       f.eq(f.load('i32.load', entry, 12), this.stateLoad('i32.load', S.JUMP_KEY)),
     )
+    if (this.canRetreat) {
+      f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
+      const found = f.load('i32.load', entry, 8)
+      commit?.()
+      this.stateStore('i64.store', S.RIP_BASE, f.sub(rip, f.and(linear, f.i64(0xfff))))
+      return this.#enter(found, () => rip)
+    }
     const target = f.choose(
       'i32',
       isHit,
