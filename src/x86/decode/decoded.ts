@@ -43,7 +43,7 @@ export class Decoded {
   lock = false
   /** The last F2 or F3 prefix, mandatory or not, or 0. */
   rep: 0 | 0xf2 | 0xf3 = 0
-  /** The REX prefix, or 0. */
+  /** The REX prefix, or 0; of a VEX prefix its bits R, X, B and W as in REX. */
   rex = 0
   /**
    * Segment of the memory operand (ModRM, moffs, DS:rSI) with defaults and overrides applied.
@@ -61,6 +61,8 @@ export class Decoded {
    * with +r the register in its low bits, with REX.B.
    */
   rm = 0
+  /** Register in VEX.vvvv, or 0. */
+  vvvv = 0
   /** Base register 0 to 15, -1 if none, {@link BASE_RIP}. */
   base = -1
   /** Index register 0 to 15, -1 if none. */

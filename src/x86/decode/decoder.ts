@@ -1,6 +1,6 @@
 // From bytes to a Decoded: prefixes, opcode, ModRM, SIB, displacement, immediates (Intel SDM
 // vol. 2, chapter 2). The tree (tree.ts) finds the row; the row's plan, worked out here once,
-// says what follows the opcode. VEX, EVEX, XOP and 3DNow! encodings are not decoded.
+// says what follows the opcode. EVEX, XOP and 3DNow! encodings are not decoded.
 //
 // Indexing past a typed array yields undefined only outside its length; every index here is
 // checked against `limit` or comes from a byte, hence the casts.
@@ -19,6 +19,7 @@ import {
   PREFIX_F3,
   PREFIX_NONE,
   type Tree,
+  VEX_MAPS,
   yieldsToRexB,
 } from './tree.ts'
 
@@ -42,6 +43,9 @@ PREFIX_CLASS[0x66] = OPERAND_SIZE
 PREFIX_CLASS[0x67] = ADDRESS_SIZE
 PREFIX_CLASS[0xf0] = LOCK
 PREFIX_CLASS[0xf2] = PREFIX_CLASS[0xf3] = REPEAT
+
+/** No byte of a VEX prefix. */
+const NO_VEX = -1
 
 const REX_W = 8
 const REX_R = 4
@@ -74,6 +78,14 @@ const PLAN_66_IS_MANDATORY = 1 << 16
 const PLAN_PLUS_R = 1 << 17
 const PLAN_YIELDS_TO_REX_B = 1 << 18
 const PLAN_FEATURES = 1 << 19
+const PLAN_VEX_L0 = 1 << 20 // VEX.L must be 0
+const PLAN_VEX_L1 = 1 << 21
+const PLAN_VEX_W0 = 1 << 22
+const PLAN_VEX_W1 = 1 << 23
+const PLAN_VVVV = 1 << 24 // VEX.vvvv is an operand
+
+const VEX_2 = 0xc5
+const VEX_3 = 0xc4
 
 const CONTROL_REGISTERS = (1 << 0) | (1 << 2) | (1 << 3) | (1 << 4) | (1 << 8)
 
@@ -146,7 +158,30 @@ export class Decoder {
     }
 
     let key = byte
-    if (byte === 0x0f) {
+    let vex = NO_VEX
+    let vvvv = 0
+    let prefix =
+      rep === 0xf3 ? PREFIX_F3 : rep === 0xf2 ? PREFIX_F2 : has66 ? PREFIX_66 : PREFIX_NONE
+    if (byte === VEX_2 || byte === VEX_3) {
+      // Outside 64-bit mode these are LES and LDS, unless ModRM would name a register.
+      if (p >= limit) return short
+      if (is64 || (bytes[p] as number) >= 0xc0) {
+        const length = byte === VEX_2 ? 1 : 2
+        if (p + length >= limit) return short
+        // The two-byte form is the other one with X, B and W clear and map 0F.
+        const first = byte === VEX_2 ? ((bytes[p] as number) & 0x80) | 0x61 : (bytes[p] as number)
+        const last = (bytes[p + length - 1] as number) & (byte === VEX_2 ? 0x7f : 0xff)
+        p += length
+        if (rex !== 0 || has66 || rep !== 0 || lock) return Status.invalid
+        const map = first & 31
+        if (map === 0 || map > 3) return Status.invalid
+        vex = last
+        vvvv = (~last >> 3) & (is64 ? 15 : 7)
+        if (is64) rex = 0x40 | ((~first >> 5) & 7) | ((last >> 4) & REX_W)
+        prefix = last & 3
+        key = ((VEX_MAPS + map) << 8) | (bytes[p++] as number)
+      }
+    } else if (byte === 0x0f) {
       if (p >= limit) return short
       byte = bytes[p++] as number
       key = 0x100 | byte
@@ -167,17 +202,18 @@ export class Decoder {
       modrm = bytes[p++] as number
     }
     let leaf = node >> NODE_SHIFT
-    const prefix =
-      rep === 0xf3 ? PREFIX_F3 : rep === 0xf2 ? PREFIX_F2 : has66 ? PREFIX_66 : PREFIX_NONE
     if (node & NODE_BY_MODRM) {
       leaf += modrm
       if (node & NODE_BY_PREFIX) leaf += prefix << 8
     } else if (node & NODE_BY_PREFIX) leaf += prefix
     let id = tree.leaves[leaf] as number
-    if (id < -1) id = this.#choose(tree.lists[-2 - id] as readonly number[], rex)
+    if (id < -1) id = this.#choose(tree.lists[-2 - id] as readonly number[], rex, vex)
     if (id < 0) return Status.invalid
     const plan = this.#plans[id] as number
     if (plan & PLAN_FEATURES && this.#enabled[id] === 0) return Status.invalid
+    if (vex !== NO_VEX && (!admits(plan, vex) || (vvvv !== 0 && !(plan & PLAN_VVVV)))) {
+      return Status.invalid
+    }
 
     let operandSize: 16 | 32 | 64
     if (is64) {
@@ -301,6 +337,7 @@ export class Decoder {
     out.mod = mod
     out.reg = reg
     out.rm = rm
+    out.vvvv = vvvv
     out.base = base
     out.index = index
     out.scale = scale
@@ -313,9 +350,10 @@ export class Decoder {
   }
 
   /** The first candidate that the processor has, or -1. */
-  #choose(candidates: readonly number[], rex: number): number {
+  #choose(candidates: readonly number[], rex: number, vex: number): number {
     for (const id of candidates) {
       if (this.#enabled[id] === 0) continue
+      if (vex !== NO_VEX && !admits(this.#plans[id] as number, vex)) continue
       if (rex & REX_B && (this.#plans[id] as number) & PLAN_YIELDS_TO_REX_B) continue
       return id
     }
@@ -328,6 +366,12 @@ export class Decoder {
     }
     this.#enabledFor = features
   }
+}
+
+/** Does a row take the last byte of a VEX prefix, as far as L and W go. */
+function admits(plan: number, vex: number): boolean {
+  const refused = (vex & 4 ? PLAN_VEX_L0 : PLAN_VEX_L1) | (vex & 0x80 ? PLAN_VEX_W0 : PLAN_VEX_W1)
+  return (plan & refused) === 0
 }
 
 function read32(bytes: Uint8Array, at: number): number {
@@ -387,5 +431,10 @@ function planOf(row: Row, rows: readonly Row[]): number {
   flag(row.plusR, PLAN_PLUS_R)
   flag(yieldsToRexB(row, rows), PLAN_YIELDS_TO_REX_B)
   flag(row.features.length > 0, PLAN_FEATURES)
+  flag(row.vex?.l === 0, PLAN_VEX_L0)
+  flag(row.vex?.l === 1, PLAN_VEX_L1)
+  flag(row.vex?.w === 0, PLAN_VEX_W0)
+  flag(row.vex?.w === 1, PLAN_VEX_W1)
+  flag(kinds.includes('B'), PLAN_VVVV)
   return plan
 }

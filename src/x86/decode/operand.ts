@@ -7,6 +7,7 @@ import { Bug } from '../../base/errors.ts'
 /** Where an operand comes from: a letter of SDM 2, A.2.1, or `fixed` for one named outright. */
 export type OperandKind =
   | 'A' // far pointer in the instruction
+  | 'B' // general register, VEX.vvvv
   | 'C' // control register, ModRM.reg
   | 'D' // debug register, ModRM.reg
   | 'E' // general register or memory, ModRM.rm
@@ -69,7 +70,7 @@ export interface OperandForm {
   readonly fixed?: Fixed
 }
 
-const KINDS = 'ACDEGIJMNOPQRSTUVWXYZ'
+const KINDS = 'ABCDEGIJMNOPQRSTUVWXYZ'
 const SIZES: readonly string[] = 'b w d q x t v z y p s ss sd'.split(' ').concat('')
 
 const FIXED = new Map<string, { size: OperandSize; fixed: Fixed }>()

@@ -17,6 +17,13 @@ export type MandatoryPrefix = 'any' | 'NP' | '66' | 'F3' | 'F2'
 /** Opcode maps: one byte, 0F, 0F 38, 0F 3A. */
 export type OpcodeMap = 0 | 1 | 2 | 3
 
+/** What a row demands of a VEX prefix beside its map and mandatory prefix; -1: either. */
+export interface Vex {
+  /** VEX.L: 0 for scalars and vectors of 128 bits, 1 for 256. */
+  readonly l: -1 | 0 | 1
+  readonly w: -1 | 0 | 1
+}
+
 const ATTRIBUTES = [
   'lock', // LOCK is allowed with a memory destination
   'd64', // 64-bit mode: operand size 64, or 16 with a 66 prefix
@@ -40,6 +47,8 @@ export interface RowPattern {
   /** As written. */
   readonly text: string
   readonly prefix: MandatoryPrefix
+  /** The instruction has a VEX prefix, which says `prefix` and `map` too. */
+  readonly vex: Vex | undefined
   readonly map: OpcodeMap
   /** The opcode's last byte; the lowest of eight if `plusR`. */
   readonly opcode: number
@@ -69,7 +78,7 @@ export interface Row extends RowPattern {
   readonly meaning: Meaning
 }
 
-const MODRM_KINDS = 'CDEGMNPQRSTUVW'
+const MODRM_KINDS = 'BCDEGMNPQRSTUVW'
 const REGISTER_ONLY: readonly OperandKind[] = ['N', 'R', 'T', 'U']
 
 /** Parses a row. Throws a Bug that quotes the row and says what is wrong with it. */
@@ -80,11 +89,12 @@ export function parseRow(text: string): RowPattern {
   const words = text.split(' ')
   if (words.includes('')) fail('words are separated by single spaces')
 
-  const prefix = words[0] as string
+  const encoding = takeVex(words, fail)
+  const prefix = encoding?.prefix ?? (words[0] as string)
   const isPrefixed = ['NP', '66', 'F3', 'F2'].includes(prefix)
-  if (isPrefixed) words.shift()
+  if (isPrefixed && !encoding) words.shift()
 
-  const opcode = takeOpcode(words, fail)
+  const opcode = takeOpcode(words, encoding?.map, fail)
   const form = takeForm(words, fail)
   const operands = takeOperands(words, fail)
   const kinds = operands.map((operand) => operand.kind)
@@ -102,6 +112,7 @@ export function parseRow(text: string): RowPattern {
   const usesModrm = kinds.filter((kind) => kind !== 'fixed' && MODRM_KINDS.includes(kind))
   if (usesModrm.length > 0 && !form.hasModrm) fail(`${usesModrm[0]} operand without /r or /digit`)
   if (kinds.includes('Z') !== opcode.plusR) fail('Z operand and +r go together')
+  if (kinds.includes('B') && !encoding) fail('a B operand is in VEX.vvvv')
   if (form.reg >= 0 && kinds.some((kind) => 'CDGPSV'.includes(kind))) {
     fail('ModRM.reg is both an opcode extension and an operand')
   }
@@ -113,6 +124,7 @@ export function parseRow(text: string): RowPattern {
   return {
     text,
     prefix: isPrefixed ? (prefix as MandatoryPrefix) : 'any',
+    vex: encoding?.vex,
     ...opcode,
     ...form,
     mod: ignoresMod ? 'any' : modOf(form.mod, kinds, fail),
@@ -129,9 +141,28 @@ function isAttribute(word: string): word is Attribute {
   return (ATTRIBUTES as readonly string[]).includes(word)
 }
 
-function takeOpcode(words: string[], fail: Fail) {
-  let map: OpcodeMap = 0
-  if (words[0] === '0F') {
+const VEX_MAPS: Readonly<Record<string, OpcodeMap>> = { '0F': 1, '0F38': 2, '0F3A': 3 }
+const VEX_L: Readonly<Record<string, Vex['l']>> = { LZ: 0, L0: 0, 128: 0, L1: 1, 256: 1, LIG: -1 }
+const VEX_W: Readonly<Record<string, Vex['w']>> = { W0: 0, W1: 1, WIG: -1 }
+
+/** `VEX.length.prefix.map.W` in the words of SDM vol. 2, 3.1.1.2. */
+function takeVex(words: string[], fail: Fail) {
+  const word = words[0] as string
+  if (!word.startsWith('VEX.')) return undefined
+  words.shift()
+  const [, length = '', prefix = '', mapName = '', width = ''] = word.split('.')
+  const [l, w, map] = [VEX_L[length], VEX_W[width], VEX_MAPS[mapName]]
+  if (l === undefined || w === undefined || map === undefined) {
+    return fail(`'${word}' is not VEX.length.prefix.map.W`)
+  }
+  if (!['NP', '66', 'F3', 'F2'].includes(prefix)) return fail(`'${prefix}' is no prefix of VEX`)
+  const vex: Vex = { l, w }
+  return { prefix, map, vex }
+}
+
+function takeOpcode(words: string[], vexMap: OpcodeMap | undefined, fail: Fail) {
+  let map: OpcodeMap = vexMap ?? 0
+  if (words[0] === '0F' && vexMap === undefined) {
     words.shift()
     const escape: string | undefined = words[0]
     map = escape === '38' ? 2 : escape === '3A' ? 3 : 1

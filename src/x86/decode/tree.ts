@@ -3,7 +3,8 @@
 //
 // A tree is two levels of Int32Array:
 //
-//   nodes[map * 256 + opcode]   -1, or where the opcode's leaves start, times 8, plus
+//   nodes[mapIndex * 256 + opcode]   (maps of VEX encodings after the others)
+//                               -1, or where the opcode's leaves start, times 8, plus
 //                               1 if a ModRM byte follows,
 //                               2 if the mandatory prefix chooses the leaf,
 //                               4 if the ModRM byte chooses the leaf
@@ -12,7 +13,8 @@
 //                               < -1: candidates in the order of preference, lists[-2 - leaf]
 //
 // There are several candidates where a row needs a feature and another row takes the bytes
-// when the processor lacks it (TZCNT is F3 BSF, CLWB is 66 XSAVEOPT), and at opcode 90.
+// when the processor lacks it (TZCNT is F3 BSF, CLWB is 66 XSAVEOPT), at opcode 90, and where
+// VEX.L or VEX.W tells rows apart.
 
 import { Bug } from '../../base/errors.ts'
 import type { Row } from './row.ts'
@@ -29,6 +31,9 @@ export const PREFIX_F3 = 2
 export const PREFIX_F2 = 3
 const PREFIXES = ['NP', '66', 'F3', 'F2']
 
+/** Map m of VEX encodings has the nodes of map VEX_MAPS + m; m is 1 to 3. */
+export const VEX_MAPS = 3
+
 export interface Tree {
   readonly nodes: Int32Array
   readonly leaves: Int32Array
@@ -41,12 +46,12 @@ export function buildTree(rows: readonly Row[], is64Bit: boolean): Tree {
   for (const row of rows) {
     if (row.attributes.has(is64Bit ? 'i64' : 'o64')) continue
     for (let i = 0; i < (row.plusR ? 8 : 1); i++) {
-      const key = row.map * 256 + row.opcode + i
+      const key = (row.vex ? VEX_MAPS + row.map : row.map) * 256 + row.opcode + i
       byOpcode.set(key, [...(byOpcode.get(key) ?? []), row])
     }
   }
 
-  const nodes = new Int32Array(4 * 256).fill(-1)
+  const nodes = new Int32Array((VEX_MAPS + 4) * 256).fill(-1)
   const leaves: number[] = []
   const lists: number[][] = []
   const listIndex = new Map<string, number>()
@@ -119,12 +124,14 @@ function preferred(ranked: readonly Row[]): readonly Row[] {
   const out: Row[] = []
   for (const row of ranked) {
     const before = out.at(-1)
-    if (before && bySpecificity(before, row) === 0 && sameFeatures(before, row)) {
+    if (before && bySpecificity(before, row) === 0 && isAlternative(before, row)) {
       throw new Bug(`${describe(before)} and ${describe(row)} claim the same bytes`)
     }
     out.push(row)
   }
-  const last = out.findIndex((row) => row.features.length === 0 && !yieldsToRexB(row, out))
+  const last = out.findIndex(
+    (row) => row.features.length === 0 && !row.vex && !yieldsToRexB(row, out),
+  )
   return last < 0 ? out : out.slice(0, last + 1)
 }
 
@@ -153,7 +160,11 @@ function bySpecificity(a: Row, b: Row): number {
   return weight(b) - weight(a)
 }
 
-function sameFeatures(a: Row, b: Row): boolean {
+/** Do two rows of one place want the same processor and the same VEX.L and VEX.W. */
+function isAlternative(a: Row, b: Row): boolean {
+  const isApart = (one: number | undefined, other: number | undefined) =>
+    one !== undefined && other !== undefined && one >= 0 && other >= 0 && one !== other
+  if (isApart(a.vex?.l, b.vex?.l) || isApart(a.vex?.w, b.vex?.w)) return false
   return a.features.join() === b.features.join()
 }
 

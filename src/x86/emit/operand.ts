@@ -1,8 +1,8 @@
 // Operands as the meaning of an instruction sees them: what they are and how wide, but neither
 // their values nor where an execution finds them. That is the emitter's business.
 
-/** Where the number of a register comes from: a ModRM field, the opcode's low bits, or fixed. */
-export type RegisterField = 'reg' | 'rm' | number
+/** Where the number of a register comes from: a field of ModRM or VEX, the opcode, or fixed. */
+export type RegisterField = 'reg' | 'rm' | 'vvvv' | number
 
 export type Operand =
   | { readonly kind: 'gpr'; readonly bits: 8 | 16 | 32 | 64; readonly field: RegisterField }

@@ -4,7 +4,7 @@
 import { Bug } from '../../base/errors.ts'
 import type { OperandForm, OperandSize } from '../decode/operand.ts'
 import type { Row } from '../decode/row.ts'
-import { FORM_REGISTER, type Operand, type Shape } from '../emit/operand.ts'
+import { FORM_REGISTER, type Operand, type RegisterField, type Shape } from '../emit/operand.ts'
 
 type GprBits = 8 | 16 | 32 | 64
 
@@ -48,7 +48,7 @@ function bitsOf(size: OperandSize, shape: Shape): number {
 
 function bind(form: OperandForm, row: Row, shape: Shape, second: boolean): Operand {
   const bits = bitsOf(form.size, shape)
-  const gpr = (field: 'reg' | 'rm' | number): Operand => ({
+  const gpr = (field: RegisterField): Operand => ({
     kind: 'gpr',
     bits: bits as GprBits,
     field,
@@ -61,6 +61,8 @@ function bind(form: OperandForm, row: Row, shape: Shape, second: boolean): Opera
     case 'R':
     case 'Z':
       return gpr('rm')
+    case 'B':
+      return gpr('vvvv')
     case 'G':
       return gpr('reg')
     case 'M':

@@ -5,6 +5,7 @@
 
 import { Decoded, Status } from '../decode/decoded.ts'
 import type { Decoder } from '../decode/decoder.ts'
+import type { OperandForm } from '../decode/operand.ts'
 import { parseRow, type Row } from '../decode/row.ts'
 import { GP, UD } from '../emit/emitter.ts'
 import {
@@ -43,6 +44,8 @@ const GOTO = pseudoRow(100000, '(go on)', 'E9 Jz f64 end', (e, target) => {
 })
 const INVALID = pseudoRow(100001, '(invalid)', '0F 0B end', (e) => e.raise(UD))
 const TOO_LONG = pseudoRow(100002, '(too long)', '0F 0B end', (e) => e.raise(GP, 0))
+
+const isVexGpr = ({ kind }: OperandForm): boolean => kind === 'B'
 
 /** A block that was built. */
 export interface Built {
@@ -201,6 +204,7 @@ export class BlockBuilder {
         : d.immHi
     i32[(at + R.REC_DISPLACEMENT) >>> 2] = d.base === BASE_RIP ? d.dispLo + end : d.dispLo
     i32[(at + R.REC_LINK) >>> 2] = branch ? 0 : d.imm2
+    if (row.vex) u8[at + R.REC_VVVV] = row.operands.some(isVexGpr) ? d.vvvv * 8 : d.vvvv
   }
 
   #form(isFlat: boolean, codeSize: number): number {

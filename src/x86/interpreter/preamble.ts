@@ -3,13 +3,15 @@
 
 import type { Row } from '../decode/row.ts'
 import { GP, NM, type Emitter, UD } from '../emit/emitter.ts'
-import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
+import { CR0_EM, CR0_PE, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
+import { FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 
 /** Emits the checks that the attributes of a row ask for. */
 export function preamble(e: Emitter, row: Row): void {
   const { f } = e
   const has = (attribute: 'cpl0' | 'sse' | 'mmx' | 'x87') => row.attributes.has(attribute)
+  if (row.vex && e.shape.codeSize !== 64) raiseOutsideProtected(e)
   if (has('cpl0')) e.raiseIf(e.stateLoad('i32.load', S.CPL), GP, 0)
   if (!has('sse') && !has('mmx') && !has('x87')) return
   const cr0 = e.stateLoad('i32.load', S.CR0)
@@ -24,4 +26,11 @@ export function preamble(e: Emitter, row: Row): void {
   }
   e.raiseIf(invalid, UD)
   e.raiseIf(f.and(cr0, f.i32(CR0_TS)), NM)
+}
+
+/** VEX prefixes are #UD in real and virtual-8086 mode. */
+function raiseOutsideProtected(e: Emitter): void {
+  const { f } = e
+  const isReal = f.eqz(f.and(e.stateLoad('i32.load', S.CR0), f.i32(CR0_PE)))
+  e.raiseIf(f.or(isReal, f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_VM))), UD)
 }

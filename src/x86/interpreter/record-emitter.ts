@@ -33,6 +33,8 @@ export const HANDLER_PARAMS: Type[] = ['i32', 'i32', 'i32']
 /** Gives the form of the same handler that copes with everything. */
 export type SlowForm = () => FuncRef
 
+const FIELDS = { reg: R.REC_REG, rm: R.REC_RM, vvvv: R.REC_VVVV } as const
+
 export class RecordEmitter extends Emitter {
   readonly #slow: SlowForm | undefined
 
@@ -60,8 +62,8 @@ export class RecordEmitter extends Emitter {
     return this.f.load('i32.load8_u', this.rec, offset)
   }
 
-  #field(field: 'reg' | 'rm'): Value {
-    return this.#byte(field === 'reg' ? R.REC_REG : R.REC_RM)
+  #field(field: 'reg' | 'rm' | 'vvvv'): Value {
+    return this.#byte(FIELDS[field])
   }
 
   protected override gprAddress(operand: Operand & { kind: 'gpr' }): Value {

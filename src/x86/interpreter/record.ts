@@ -6,7 +6,7 @@
 //   +6  u8  length              +10 u8 base register          +24 i32 displacement
 //   +7  u8  left                +11 u8 index register         +28 i32 second immediate, or link
 //                               +12 u8 scale  +13 u8 segment base  +14 u8 segment
-//                               +15 u8 ModRM byte
+//                               +15 u8 ModRM byte          +28 u8 register in VEX.vvvv
 //
 // Registers, bases and segment bases are byte offsets in the state block where they are general
 // ones, numbers otherwise. `left` counts the instructions from this one to the end of the block:
@@ -31,3 +31,4 @@ export const REC_IMMEDIATE = 16
 export const REC_DISPLACEMENT = 24
 export const REC_LINK = 28
 export const REC_SECOND_IMMEDIATE = 28
+export const REC_VVVV = 28
