@@ -41,7 +41,8 @@ export async function compare(rounds: number): Promise<Comparison[]> {
         throw new Error(`${kernel.name} gives ${checksum} and should give ${kernel.checksum}`)
       }
       const { instructions } = ours[0] as Ours
-      const rate = (runs: readonly Measured[]) => instructions / median(runs.map(({ ms }) => ms)) / 1000
+      const rate = (runs: readonly Measured[]) =>
+        instructions / median(runs.map(({ ms }) => ms)) / 1000
       rows.push({
         name: kernel.name,
         instructions,

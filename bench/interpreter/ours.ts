@@ -33,7 +33,8 @@ for (;;) {
   instructions += executed
   if (reason === 'halt') break
   if (reason === 'exit') machine.cpu.rest()
-  else if (reason !== 'budget') throw new Error(`${path} ended with ${reason}: ${machine.cpu.shutdownCause}`)
+  else if (reason !== 'budget')
+    throw new Error(`${path} ended with ${reason}: ${machine.cpu.shutdownCause}`)
 }
 if (!output.isComplete) throw new Error(`${path} did not print its checksum`)
 const measured: Ours = {

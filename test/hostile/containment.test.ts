@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Bug, UserError } from '../../src/base/errors.ts'
 import { Host } from '../../src/node/host.ts'
+import type { DomainEnd } from '../../src/node/host-types.ts'
 import { SHUTDOWN_crash } from '../../src/xen/abi/sched.ts'
 import { TestHost } from '../../src/xen/testing/test-host.ts'
 import { kernel32 } from './hostile-guest.ts'
@@ -46,11 +47,15 @@ async function domainThatThrows(error: Error) {
     throw error
   }
   host.start()
-  const ends = await Promise.allSettled([fails.ended, other.ended])
+  const ends = await endsOf(fails, other)
   host.stop()
   fails.destroy()
   other.destroy()
   return ends
+}
+
+function endsOf(...domains: readonly { readonly ended: Promise<DomainEnd> }[]) {
+  return Promise.allSettled(domains.map(({ ended }) => ended))
 }
 
 test('the library tells the cause of a contained end, and the other domains go on', async () => {

@@ -54,7 +54,7 @@ function operations(): [number, number, AnyStructure][] {
 
 function fallback(structures: ReadonlyMap<string, AnyStructure>, name: string) {
   if (/reservation$|physmap$/.test(name)) return structures.get('xen_memory_reservation')
-  if (/_param$/.test(name)) return structures.get('xen_hvm_param')
+  if (name.endsWith('_param')) return structures.get('xen_hvm_param')
   if (name === 'initialise') return vcpu_hvm_context as unknown as AnyStructure
   if (name === 'shutdown_code') return structures.get('sched_shutdown')
   return structures.get('xen_memory_domain')

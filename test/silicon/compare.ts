@@ -13,6 +13,7 @@ import {
   GS_BASE,
   INSTRUCTION,
   INSTRUCTION_BYTES,
+  LOST,
   MEMORY,
   MEMORY_BYTES,
   MODE,
@@ -25,7 +26,7 @@ import {
   START,
   VECTOR,
 } from './layout.ts'
-import { MODES } from './modes.ts'
+import { MODES, USER_CODE_64 } from './modes.ts'
 import { isExpected, UNDEFINED_FLAGS } from './undefined.ts'
 
 /** CF PF AF ZF SF TF DF OF IOPL NT. */
@@ -81,13 +82,13 @@ export function differences(
     if (a !== b) found.push(`${what}: processor 0x${a.toString(16)}, ours 0x${b.toString(16)}`)
   }
   const vector = theirs.word(index, VECTOR)
+  if (vector === LOST) return []
   const ourVector = ours.word(index, VECTOR)
   const rip = theirs.u64(index, RIP)
   const ourRip = ours.u64(index, RIP)
   // A branch was taken to where nothing can be fetched: the fault is the next instruction's.
   const start = BigInt(cases.word(index, START))
-  const isFetch =
-    ourVector === BP && vector !== BP && before(ourRip) === rip && rip !== start
+  const isFetch = ourVector === BP && vector !== BP && before(ourRip) === rip && rip !== start
   if (!isFetch) {
     differ('vector', vector, ourVector)
     if (vector === ourVector && vector !== BP) {
@@ -101,9 +102,11 @@ export function differences(
     }
   }
   differ('RIP', vector === BP ? before(rip) : rip, ourVector === BP ? before(ourRip) : ourRip)
-  const is64 = isLong(cases, index)
+  // A far transfer may have left 64-bit mode.
+  const is64 = isLong(cases, index) && theirs.u16[cs(index)] === USER_CODE_64
   for (const [n, name] of NAMES.entries()) {
-    const value = (records: Records) => BigInt.asUintN(is64 ? 64 : 32, records.u64(index, GPR + n * 8))
+    const value = (records: Records) =>
+      BigInt.asUintN(is64 ? 64 : 32, records.u64(index, GPR + n * 8))
     differ(name, value(theirs), value(ours))
   }
   for (const [n, name] of SEGMENTS.entries()) {
@@ -123,10 +126,15 @@ export function differences(
   for (const [what, from, to] of FPU_PARTS) {
     compareBytes(what, theirs, ours, index * RECORD_BYTES + FPU + from, to - from, found)
   }
-  if (found.length > 0 && row && isExpected({ row, cases, index, vector, ourVector, found })) {
+  if (found.length > 0 && isExpected({ row, cases, index, vector, ourVector, ourRip, found })) {
     return []
   }
   return found
+}
+
+/** Place of the selector of CS in the words of 16 bits. */
+function cs(index: number): number {
+  return (index * RECORD_BYTES + SELECTORS + 2) >>> 1
 }
 
 function isLong(cases: Records, index: number): boolean {

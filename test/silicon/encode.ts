@@ -51,6 +51,8 @@ export class Encoding {
   /** Register in ModRM.rm, or -1; and in ModRM.reg or the opcode. */
   rm = -1
   reg = -1
+  /** Register in VEX.vvvv. */
+  vvvv = 0
   /** Registers with a demanded value: how many of their low bits (0: any), and the value. */
   readonly fixedBits = new Uint8Array(16)
   readonly fixedValue = new Float64Array(16)
@@ -73,9 +75,12 @@ export class Encoding {
     this.fixedBits.fill(0)
     this.target = this.rm = this.reg = -1
     this.#prefixes(variant)
-    if (row.map > 0) this.bytes.push(0x0f)
-    if (row.map === 2) this.bytes.push(0x38)
-    if (row.map === 3) this.bytes.push(0x3a)
+    if (row.vex) this.#vex(row, variant.size)
+    else {
+      if (row.map > 0) this.bytes.push(0x0f)
+      if (row.map === 2) this.bytes.push(0x38)
+      if (row.map === 3) this.bytes.push(0x3a)
+    }
     const low = row.plusR ? r.below(8) : 0
     if (row.plusR) this.rm = low | (this.#rex & 1 ? 8 : 0)
     this.bytes.push(row.opcode + low)
@@ -108,14 +113,17 @@ export class Encoding {
     const { codeSize } = this.#mode
     const is64 = codeSize === 64
     const prefixes: number[] = []
-    let has66 = row.prefix === '66'
-    if (!has66 && size !== 64 && (size === 16) !== (codeSize === 16)) has66 = true
+    // Before VEX a prefix of these kinds is #UD.
+    const isFree = !row.vex || r.oneIn(64)
+    let has66 = row.prefix === '66' && isFree
+    if (!has66 && isFree && size !== 64 && (size === 16) !== (codeSize === 16)) has66 = true
     // With REX.W the 66 prefix has no say.
-    if (!has66 && size === 64 && row.prefix === 'any' && r.oneIn(8)) has66 = !row.attributes.has('f64')
+    if (!has66 && size === 64 && row.prefix === 'any' && r.oneIn(8))
+      has66 = !row.attributes.has('f64')
     if (has66) prefixes.push(0x66)
     this.size = size
-    if (row.prefix === 'F3') prefixes.push(0xf3)
-    else if (row.prefix === 'F2') prefixes.push(0xf2)
+    if (row.prefix === 'F3' && isFree) prefixes.push(0xf3)
+    else if (row.prefix === 'F2' && isFree) prefixes.push(0xf2)
     else if (rep !== 0) prefixes.push(rep)
     const hasAddress = isMemory || row.operands.some(({ kind }) => 'XYO'.includes(kind))
     const has67 = hasAddress ? r.oneIn(6) : r.oneIn(40)
@@ -123,7 +131,7 @@ export class Encoding {
     this.addressSize = is64 ? (has67 ? 32 : 64) : (codeSize === 16) === has67 ? 32 : 16
     // LOCK MOV CR0 is MOV CR8 for AMD.
     const canLock = !row.operands.some(({ kind }) => kind === 'C')
-    if (lock || (canLock && r.oneIn(128))) prefixes.push(0xf0)
+    if (lock || (canLock && isFree && r.oneIn(128))) prefixes.push(0xf0)
     this.override = -1
     if (hasAddress ? r.oneIn(4) : r.oneIn(40)) {
       this.override = r.below(6)
@@ -141,12 +149,36 @@ export class Encoding {
     this.bytes.push(...prefixes)
     this.#rex = 0
     if (!is64) return
+    if (row.vex) {
+      this.#rex = r.below(8)
+      if (isFree && r.oneIn(4)) this.bytes.push(0x48)
+      return
+    }
     // Before another prefix REX means nothing.
     if (r.oneIn(64)) this.bytes.splice(r.below(this.bytes.length + 1), 0, 0x40 | r.below(16))
     if (size === 64) this.#rex = 0x48 | r.below(8)
     else if (r.oneIn(3)) this.#rex = 0x40 | r.below(8)
     if (this.#rex) this.bytes.push(this.#rex)
     else while (isRex(this.bytes.at(-1))) this.bytes.pop()
+  }
+
+  /** A VEX prefix, now and then with a field that it should not have. */
+  #vex(row: Row, size: 16 | 32 | 64): void {
+    const r = this.#r
+    const { l, w } = row.vex as NonNullable<Row['vex']>
+    const usesW = row.operands.some(({ size: letter }) => letter === 'y')
+    const wide = r.oneIn(64) ? r.below(2) : w >= 0 ? w : usesW ? (size === 64 ? 1 : 0) : r.below(2)
+    const long = r.oneIn(64) ? r.below(2) : l >= 0 ? l : r.below(2)
+    const usesVvvv = row.operands.some(({ kind }) => kind === 'B')
+    this.vvvv = usesVvvv || r.oneIn(32) ? r.below(16) : 0
+    const prefix = { any: 0, NP: 0, 66: 1, F3: 2, F2: 3 }[row.prefix]
+    const last = ((~this.vvvv & 15) << 3) | (long << 2) | prefix
+    if (row.map === 1 && wide === 0 && (this.#rex & 3) === 0 && r.oneIn(2)) {
+      this.bytes.push(0xc5, (this.#rex & 4 ? 0 : 0x80) | last)
+      return
+    }
+    this.bytes.push(0xc4, ((~this.#rex & 7) << 5) | row.map, (wide << 7) | last)
+    if (this.#mode.codeSize !== 64) this.vvvv &= 7
   }
 
   /** What the base of the memory operand's segment adds; `segment`: the default. */
@@ -169,7 +201,20 @@ export class Encoding {
   farSelector(): number {
     const r = this.#r
     const { selectors } = this.#segments as Segments
-    const selector = r.pick([0x33, 0x33, 0x23, 0x23, 0x2b, 0, 0x10, 0x0f, 0x47, 0x4f, 0x3f, r.below(0x78)])
+    const selector = r.pick([
+      0x33,
+      0x33,
+      0x23,
+      0x23,
+      0x2b,
+      0,
+      0x10,
+      0x0f,
+      0x47,
+      0x4f,
+      0x3f,
+      r.below(0x78),
+    ])
     // Linux does not get back to a program that runs 64-bit code with a stack of its LDT.
     return (selectors[SS] as number) & 4 && (selector | 3) === 0x33 ? 0x23 : selector
   }

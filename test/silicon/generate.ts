@@ -2,13 +2,7 @@
 // state that makes its memory operands fall near a border of the data pages.
 
 import type { Row } from '../../src/x86/decode/row.ts'
-import {
-  dataSelector,
-  Encoding,
-  nearBorder,
-  RSP,
-  type Segments,
-} from './encode.ts'
+import { dataSelector, Encoding, nearBorder, RSP, type Segments } from './encode.ts'
 import {
   CODE,
   CODE_AT,
@@ -36,7 +30,9 @@ import { Random } from './random.ts'
 import { datum, type Halves, integer } from './values.ts'
 import type { Variant } from './variants.ts'
 
+const RAX = 0
 const RCX = 1
+const RDX = 2
 const RBX = 3
 const RBP = 5
 const RSI = 6
@@ -57,13 +53,19 @@ const halves: Halves = { lo: 0, hi: 0 }
 /** Makes cases, from one seed. */
 export class Generator {
   readonly #r: Random
+  /** What fills registers and memory. */
+  #fill: Random
+  readonly #fillings: number
   readonly #encoding: Encoding
   readonly #segments: Segments = { selectors: new Uint16Array(6), fsBase: 0, gsBase: 0 }
   #records = Records.ofCount(0)
   #index = 0
 
-  constructor(seed: number) {
+  /** `fillings`: how many contents of registers and memory there are; 0 for ever new ones. */
+  constructor(seed: number, fillings = 0) {
     this.#r = new Random(seed)
+    this.#fill = this.#r
+    this.#fillings = fillings
     this.#encoding = new Encoding(this.#r)
   }
 
@@ -73,6 +75,7 @@ export class Generator {
     const mode = MODES[variant.mode] as Mode
     this.#records = records
     this.#index = index
+    if (this.#fillings > 0) this.#fill = new Random(1 + r.below(this.#fillings))
     records.setWord(index, NUMBER, number)
     records.setWord(index, MODE, variant.mode)
     this.#chooseSegments(mode)
@@ -122,7 +125,7 @@ export class Generator {
     const at = (this.#index * RECORD_BYTES + GPR) >>> 2
     const is64 = mode.codeSize === 64
     for (let n = 0; n < 16; n++) {
-      integer(r, halves)
+      integer(this.#fill, halves)
       u32[at + n * 2] = is64 || n < 8 ? halves.lo : 0
       u32[at + n * 2 + 1] = is64 ? halves.hi : 0
     }
@@ -139,7 +142,8 @@ export class Generator {
       this.setRegister(RCX, addressSize, r.below(20))
     }
     if (!r.oneIn(8)) this.#stackRegister(RSP, is64)
-    if (row.name === 'LEAVE' || row.name === 'ENTER') if (!r.oneIn(8)) this.#stackRegister(RBP, is64)
+    if (row.name === 'LEAVE' || row.name === 'ENTER')
+      if (!r.oneIn(8)) this.#stackRegister(RBP, is64)
     for (let n = 0; n < 16; n++) {
       const bits = fixedBits[n] as number
       if (bits !== 0) this.setRegister(n, bits, fixedValue[n] as number)
@@ -195,14 +199,14 @@ export class Generator {
     const { u32 } = this.#records
     const at = (this.#index * RECORD_BYTES + MEMORY) >>> 2
     for (let i = 0; i < MEMORY_BYTES / 4; i += 2) {
-      datum(this.#r, halves)
+      datum(this.#fill, halves)
       u32[at + i] = halves.lo
       u32[at + i + 1] = halves.hi
     }
   }
 
   #fpu({ row }: Variant): void {
-    const r = this.#r
+    const r = this.#fill
     const { view, u8, u32 } = this.#records
     const at = this.#index * RECORD_BYTES + FPU
     u8.fill(0, at, at + 512)
@@ -230,7 +234,7 @@ export class Generator {
   }
 
   #mxcsr(): number {
-    const r = this.#r
+    const r = this.#fill
     if (r.oneIn(2)) return 0x1f80 | (r.oneIn(2) ? 0x20 : 0)
     const masks = r.oneIn(4) ? r.next() & 0x1f80 : 0x1f80
     // Flags whose exceptions are unmasked stay clear.
@@ -240,7 +244,7 @@ export class Generator {
 
   /** Sign and exponent for a significand whose top byte lies at `top`. */
   #x87Exponent(top: number): number {
-    const r = this.#r
+    const r = this.#fill
     const { u8 } = this.#records
     const sign = r.below(2) << 15
     const kind = r.below(8)
@@ -257,6 +261,14 @@ function prepare(row: Row, encoding: Encoding, r: Random, out: Generator): void 
   const step = encoding.size / 8
   const top = out.stackTop
   switch (name) {
+    case 'XSAVE':
+    case 'XSAVEC':
+    case 'XSAVEOPT':
+    case 'XRSTOR':
+      // The components that both have: x87 and SSE.
+      out.setRegister(RAX, 64, r.below(4))
+      out.setRegister(RDX, 64, 0)
+      return
     case 'POPF':
       // TF, NT, AC and ID would stay with the runner.
       out.poke(top, 8, r.next() & (ARITHMETIC | DF | 0x1b3200))

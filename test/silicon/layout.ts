@@ -48,6 +48,8 @@ export const MEMORY = 0x2d0
 export const MEMORY_BYTES = 768
 
 export const VECTOR = 4
+/** The vector of a case that did not come back. */
+export const LOST = 0xff
 export const ERROR_CODE = 8
 export const REST = 0xc
 export const CR2 = 0x10

@@ -101,7 +101,13 @@ function changesOf(record: Uint8Array): Change[] {
   }
   for (let segment = 0; segment < 6; segment++) clear(SELECTORS + segment * 2, 2)
   for (let at = FPU + 32; at < FPU + 416; at += 8) clear(at, 8)
-  for (const [at, bytes] of [[0, 2], [2, 2], [4, 1], [24, 4]] as const) clear(FPU + at, bytes)
+  for (const [at, bytes] of [
+    [0, 2],
+    [2, 2],
+    [4, 1],
+    [24, 4],
+  ] as const)
+    clear(FPU + at, bytes)
   for (let at = MEMORY; at < MEMORY + MEMORY_BYTES; at += 8) clear(at, 8)
   if (test.word(0, CODE_AT) !== CODE + 64) changes.push((copy) => move(copy, mode))
   for (let i = 0; i < INSTRUCTION_BYTES; i++) {

@@ -66,7 +66,15 @@ const DATA_16 = [ldt(2), ldt(2), ldt(2), ldt(3), ldt(4), ldt(6)]
 
 /** Cases name their mode by its place in this list. */
 export const MODES: readonly Mode[] = [
-  { name: '64', codeSize: 64, cs: USER_CODE_64, stackSize: 64, codeBase: 0, data: [0], stack: [USER_DATA] },
+  {
+    name: '64',
+    codeSize: 64,
+    cs: USER_CODE_64,
+    stackSize: 64,
+    codeBase: 0,
+    data: [0],
+    stack: [USER_DATA],
+  },
   { name: '32', codeSize: 32, cs: USER_CODE_32, stackSize: 32, codeBase: 0, ...FLAT },
   {
     name: '32-segments',

@@ -110,7 +110,8 @@ export class OurProcessor {
   }
 
   #writeTables(): void {
-    const entry = (table: number, index: number, value: bigint) => this.#u64(table + index * 8, value)
+    const entry = (table: number, index: number, value: bigint) =>
+      this.#u64(table + index * 8, value)
     entry(PML4, 0, BigInt(PDPT) | P | RW | US)
     entry(PDPT, 0, BigInt(PD) | P | RW | US)
     entry(PML4, 511, BigInt(PDPT_HIGH) | P | RW)
@@ -136,7 +137,8 @@ export class OurProcessor {
     for (let vector = 0; vector < 256; vector++) {
       const target = HIGH + BigInt(HANDLERS + vector * 8)
       const dpl = vector === 3 || vector === 4 ? 3n : 0n
-      const gate = (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
+      const gate =
+        (target & 0xffffn) | (BigInt(KERNEL_CODE) << 16n) | (0x8e00n << 32n) | (dpl << 45n)
       this.#u64(IDT + vector * 16, gate | ((target & 0xffff0000n) << 32n))
       this.#u64(IDT + vector * 16 + 8, target >> 32n)
     }
@@ -217,7 +219,7 @@ export class OurProcessor {
     }
     const low = Number(descriptor & 0xffffffffn)
     const high = Number(descriptor >> 32n)
-    const base = (((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff000000)) >>> 0)
+    const base = ((low >>> 16) | ((high & 0xff) << 16) | (high & 0xff000000)) >>> 0
     const units = (low & 0xffff) | (high & 0xf0000)
     const limit = high & 0x800000 ? units * 4096 + 4095 : units
     setSegment(cpu, segment, selector, BigInt(base), limit, high & 0xf0ff00)

@@ -240,7 +240,7 @@ int main(int argc, char **argv) {
   sigaltstack(&stack, NULL);
   struct sigaction alarm_action = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK};
   sigaction(SIGALRM, &alarm_action, NULL);
-  alarm(20);
+  alarm(10);
   struct sigaction action = {.sa_sigaction = on_signal,
                              .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
   const int signals[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGUSR1};

@@ -60,7 +60,9 @@ export function blankCase(mode: number): Uint8Array {
 
 /** Little-endian bytes as one hexadecimal number. */
 function getHex(records: Records, at: number, bytes: number): string {
-  const digits = Buffer.from(records.u8.subarray(at, at + bytes)).reverse().toString('hex')
+  const digits = Buffer.from(records.u8.subarray(at, at + bytes))
+    .reverse()
+    .toString('hex')
   return digits.replace(/^0+(?=.)/, '')
 }
 
@@ -113,7 +115,10 @@ export function caseToText(record: Uint8Array): string {
 
 /** Reads a case from text. Throws a RangeError about what it does not understand. */
 export function caseFromText(text: string): Uint8Array {
-  const words = text.trim().split(/\s+/).map((word) => word.split('=') as [string, string])
+  const words = text
+    .trim()
+    .split(/\s+/)
+    .map((word) => word.split('=') as [string, string])
   const modeName = words.find(([name]) => name === 'mode')?.[1] ?? '64'
   const mode = MODES.findIndex(({ name }) => name === modeName)
   if (mode < 0) throw new RangeError(`no mode is named ${modeName}`)
@@ -127,7 +132,8 @@ export function caseFromText(text: string): Uint8Array {
       const at = Number.parseInt(value, 16)
       test.setNumber(0, CODE_AT, at)
       test.setWord(0, START, at - (MODES[mode] as Mode).codeBase)
-    } else if (/^m[0-9a-f]+$/.test(name)) putMemory(record, Number.parseInt(name.slice(1), 16), value)
+    } else if (/^m[0-9a-f]+$/.test(name))
+      putMemory(record, Number.parseInt(name.slice(1), 16), value)
     else if (name !== 'mode') throw new RangeError(`a case has no ${name}`)
   }
   return record
@@ -137,7 +143,8 @@ function putMemory(record: Uint8Array, linear: number, value: string): void {
   let at = MEMORY
   for (const window of WINDOWS) {
     const offset = linear - window.at
-    if (offset >= 0 && offset < window.bytes) return record.set(Buffer.from(value, 'hex'), at + offset)
+    if (offset >= 0 && offset < window.bytes)
+      return record.set(Buffer.from(value, 'hex'), at + offset)
     at += window.bytes
   }
   throw new RangeError(`m${linear.toString(16)} lies in no window`)

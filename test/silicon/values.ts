@@ -12,19 +12,57 @@ const split = (values: readonly bigint[]): Uint32Array =>
   Uint32Array.from(values.flatMap((v) => [Number(v & 0xffffffffn), Number(v >> 32n)]))
 
 const INTEGERS = split([
-  0n, 1n, 2n, 0x7fn, 0x80n, 0xffn, 0x7fffn, 0x8000n, 0xffffn, 0x7fffffffn, 0x80000000n, 0xffffffffn,
-  0x100000000n, 0x7fffffffffffffffn, 0x8000000000000000n, 0xffffffffffffffffn,
+  0n,
+  1n,
+  2n,
+  0x7fn,
+  0x80n,
+  0xffn,
+  0x7fffn,
+  0x8000n,
+  0xffffn,
+  0x7fffffffn,
+  0x80000000n,
+  0xffffffffn,
+  0x100000000n,
+  0x7fffffffffffffffn,
+  0x8000000000000000n,
+  0xffffffffffffffffn,
 ])
 
 const DOUBLES = split([
-  0n, 1n << 63n, 0x3ff0000000000000n, 0xbff0000000000000n, 0x7ff0000000000000n,
-  0xfff0000000000000n, 0x7ff8000000000000n, 0x7ff4000000000001n, 1n, 0x800fffffffffffffn,
-  0x0010000000000000n, 0x7fefffffffffffffn, 0x41e0000000000000n, 0x43e0000000000000n,
+  0n,
+  1n << 63n,
+  0x3ff0000000000000n,
+  0xbff0000000000000n,
+  0x7ff0000000000000n,
+  0xfff0000000000000n,
+  0x7ff8000000000000n,
+  0x7ff4000000000001n,
+  1n,
+  0x800fffffffffffffn,
+  0x0010000000000000n,
+  0x7fefffffffffffffn,
+  0x41e0000000000000n,
+  0x43e0000000000000n,
 ])
 
 const SINGLES = Uint32Array.of(
-  0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x7fa00000, 1,
-  0x807fffff, 0x00800000, 0x7f7fffff, 0x4f000000, 0x3fffffff, 0x4b000001,
+  0,
+  0x80000000,
+  0x3f800000,
+  0xbf800000,
+  0x7f800000,
+  0xff800000,
+  0x7fc00000,
+  0x7fa00000,
+  1,
+  0x807fffff,
+  0x00800000,
+  0x7f7fffff,
+  0x4f000000,
+  0x3fffffff,
+  0x4b000001,
 )
 
 function pickPair(r: Random, values: Uint32Array, out: Halves): void {

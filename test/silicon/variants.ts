@@ -63,9 +63,11 @@ export function isSizePrefixTaken(row: Row): boolean {
 }
 
 function sizesOf(row: Row, codeSize: 16 | 32 | 64): readonly (16 | 32 | 64)[] {
-  const hasSize = row.operands.length === 0 || row.operands.some(({ size }) => 'vzyp'.includes(size))
+  const hasSize =
+    row.operands.length === 0 || row.operands.some(({ size }) => 'vzyp'.includes(size))
   const usual = codeSize === 16 ? 16 : 32
   if (!hasSize) return [usual]
+  if (row.vex) return codeSize === 64 ? [32, 64] : [usual]
   const sizes: (16 | 32 | 64)[] = isSizePrefixTaken(row) ? [usual] : [16, 32]
   if (codeSize !== 64) return sizes
   // Far pointers with REX.W: Intel's processors have them, AMD's do not.

@@ -94,8 +94,9 @@ function immediateBits(kind: OpKind): number {
 
 /** A register operand as iced names it; a general register with `bits` instead of its own. */
 function registerOf(form: OperandForm, decoded: Decoded, bits?: number): string {
-  const { reg, rm } = decoded
-  const number = form.fixed?.number ?? ('GCDPSV'.includes(form.kind) ? reg : rm)
+  const { reg, rm, vvvv } = decoded
+  const field = form.kind === 'B' ? vvvv : 'GCDPSV'.includes(form.kind) ? reg : rm
+  const number = form.fixed?.number ?? field
   const file = form.fixed?.class ?? form.kind
   if (file === 'segment' || file === 'S') return SEGMENTS[number] as string
   const prefix = PREFIXES[file]

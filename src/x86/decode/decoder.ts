@@ -176,7 +176,7 @@ export class Decoder {
         const map = first & 31
         if (map === 0 || map > 3) return Status.invalid
         vex = last
-        vvvv = (~last >> 3) & (is64 ? 15 : 7)
+        vvvv = (~last >> 3) & 15
         if (is64) rex = 0x40 | ((~first >> 5) & 7) | ((last >> 4) & REX_W)
         prefix = last & 3
         key = ((VEX_MAPS + map) << 8) | (bytes[p++] as number)
@@ -337,7 +337,7 @@ export class Decoder {
     out.mod = mod
     out.reg = reg
     out.rm = rm
-    out.vvvv = vvvv
+    out.vvvv = is64 ? vvvv : vvvv & 7
     out.base = base
     out.index = index
     out.scale = scale

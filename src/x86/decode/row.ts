@@ -90,7 +90,7 @@ export function parseRow(text: string): RowPattern {
   if (words.includes('')) fail('words are separated by single spaces')
 
   const encoding = takeVex(words, fail)
-  const prefix = encoding?.prefix ?? (words[0] as string)
+  const prefix = encoding?.prefix ?? words[0] ?? ''
   const isPrefixed = ['NP', '66', 'F3', 'F2'].includes(prefix)
   if (isPrefixed && !encoding) words.shift()
 

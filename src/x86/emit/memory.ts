@@ -128,12 +128,7 @@ export class MemoryAccess {
    * known before `change` runs: what `change` does besides cannot be undone by a fault. Gives
    * the old value.
    */
-  modify(
-    bits: number,
-    linear: Value,
-    change: (old: Value) => Value,
-    kind: AccessKind = 0,
-  ): Value {
+  modify(bits: number, linear: Value, change: (old: Value) => Value, kind: AccessKind = 0): Value {
     const { f } = this.#e
     const { load, store } = access(bits)
     const isDirect = this.#e.canRetreat

@@ -3,6 +3,7 @@
 import './aes.ts'
 import './arithmetic.ts'
 import './bit-operations.ts'
+import './bmi.ts'
 import './branches.ts'
 import './carryless-multiply.ts'
 import './decimal.ts'
