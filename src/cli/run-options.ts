@@ -96,6 +96,8 @@ export interface RunDefaults {
   readonly kernel: string
   readonly ramdisk: string | undefined
   readonly name: string
+  /** What the command line says in addition to the default. */
+  readonly cmdlineExtra?: string
 }
 
 /**
@@ -104,7 +106,7 @@ export interface RunDefaults {
  */
 export function foregroundRun(
   args: Arguments,
-  { kernel, ramdisk, name }: RunDefaults,
+  { kernel, ramdisk, name, cmdlineExtra }: RunDefaults,
   { stdin }: Pick<Context, 'stdin'>,
 ): ForegroundRun {
   const cpu = args.text('cpu')
@@ -115,7 +117,7 @@ export function foregroundRun(
     name: args.text('name') ?? name,
     kernel,
     ...(ramdisk !== undefined && { ramdisk }),
-    cmdline: args.text('cmdline') ?? DEFAULT_CMDLINE,
+    cmdline: args.text('cmdline') ?? [DEFAULT_CMDLINE, cmdlineExtra].filter(Boolean).join(' '),
     memoryMiB: args.number('memory') ?? DEFAULT_MEMORY_MIB,
     vcpus: args.number('vcpus') ?? DEFAULT_VCPUS,
     ...(cpu !== undefined && { cpu }),

@@ -448,3 +448,21 @@ test('a program does the same as WebAssembly and when it is interpreted as it is
     { numRuns: 3000 },
   )
 })
+
+test('a value whose first use lies in an arm is there after it, though a later user is older', () => {
+  const module = new ModuleBuilder()
+  const func = module.declare(['i32', 'i32'], ['i32'])
+  module.body(func, (f) => {
+    const out = f.local('i32')
+    const shared = f.mul(f.param(0), f.i32(3))
+    // Recorded before the arm, used after it.
+    const later = f.xor(shared, f.i32(5))
+    f.if(f.param(1), () => f.set(out, f.add(shared, f.i32(100))))
+    f.ret(f.add(f.get(out), later))
+  })
+  module.exportFunction(func, 'run')
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(module.finish()))
+  const run = instance.exports['run'] as (a: number, b: number) => number
+  assert.equal(run(7, 0), 21 ^ 5)
+  assert.equal(run(7, 1), 121 + (21 ^ 5))
+})

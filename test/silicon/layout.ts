@@ -43,7 +43,6 @@ export const GS_BASE = 0xb0
 export const SELECTORS = 0xb8
 export const START = 0xc4
 export const FPU = 0xd0
-export const FPU_BYTES = 512
 export const MEMORY = 0x2d0
 export const MEMORY_BYTES = 768
 

@@ -4,10 +4,11 @@ import { instructions } from '../../src/x86/decode/define.ts'
 import '../../src/x86/instructions/all.ts'
 import { differences, instructionOf, type Terms } from './compare.ts'
 import { Generator } from './generate.ts'
-import { RECORD_BYTES, Records } from './layout.ts'
+import { Records } from './layout.ts'
 import type { NativeProcessor } from './native.ts'
 import { OurProcessor } from './ours.ts'
 import { type Variant, variantsOf } from './variants.ts'
+import type { Vectors } from './vectors.ts'
 
 export interface Plan {
   readonly cases: number
@@ -45,25 +46,48 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
   if (variants.length === 0) throw new Error(`no instruction to compare is named ${name}`)
   const generator = new Generator(plan.seed)
   const processor = new OurProcessor(native.features)
-  const terms = { features: native.features, isStrict: plan.isStrict ?? false }
-  const failures = new Map<string, Failure>()
+  const failures = new Failures({ features: native.features, isStrict: plan.isStrict ?? false })
   for (let first = 0; first < plan.cases; first += BATCH) {
-    const count = Math.min(BATCH, plan.cases - first)
-    const cases = Records.ofCount(count)
-    for (let i = 0; i < count; i++) {
+    const cases = Records.ofCount(Math.min(BATCH, plan.cases - first))
+    for (let i = 0; i < cases.count; i++) {
       const variant = variants[(first + i) % variants.length] as Variant
       generator.make(cases, i, first + i, variant)
     }
-    compareBatch(native, processor, cases, terms, (i, found) => {
-      const row = instructionOf(cases, i, native.features)
+    failures.compare(native, processor, cases)
+  }
+  return { cases: plan.cases, variants: variants.length, failures: failures.all }
+}
+
+/** Runs recorded cases on our processor. */
+export function runVectors({ features, cases, outcomes }: Vectors): Report {
+  const failures = new Failures({ features, isStrict: false })
+  failures.compare({ run: () => outcomes }, new OurProcessor(features), cases)
+  return { cases: cases.count, variants: 0, failures: failures.all }
+}
+
+/** Collects failures by row. */
+class Failures {
+  readonly #terms: Terms
+  readonly #byRow = new Map<string, Failure>()
+
+  constructor(terms: Terms) {
+    this.#terms = terms
+  }
+
+  get all(): Failure[] {
+    return [...this.#byRow.values()]
+  }
+
+  compare(native: Pick<NativeProcessor, 'run'>, processor: OurProcessor, cases: Records): void {
+    compareBatch(native, processor, cases, this.#terms, (i, found) => {
+      const row = instructionOf(cases, i, this.#terms.features)
       const key = row ? `${row.name} (${row.text})` : 'no instruction'
-      const known = failures.get(key)
-      const record = cases.u8.slice(i * RECORD_BYTES, (i + 1) * RECORD_BYTES)
+      const known = this.#byRow.get(key)
+      const record = cases.record(i).slice()
       if (known) known.count++
-      else failures.set(key, { row: key, count: 1, record, found })
+      else this.#byRow.set(key, { row: key, count: 1, record, found })
     })
   }
-  return { cases: plan.cases, variants: variants.length, failures: [...failures.values()] }
 }
 
 /** Runs a batch on both processors; calls `differ` for each case whose outcomes differ. */

@@ -16,7 +16,6 @@ import {
   INSTRUCTION_BYTES,
   MEMORY,
   MODE,
-  RECORD_BYTES,
   Records,
   RFLAGS,
   SELECTORS,
@@ -148,9 +147,4 @@ function putMemory(record: Uint8Array, linear: number, value: string): void {
     at += window.bytes
   }
   throw new RangeError(`m${linear.toString(16)} lies in no window`)
-}
-
-/** A record of the size of a case, copied. */
-export function copyCase(record: Uint8Array): Uint8Array {
-  return record.slice(0, RECORD_BYTES)
 }
