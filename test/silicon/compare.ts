@@ -27,7 +27,7 @@ import {
   VECTOR,
 } from './layout.ts'
 import { MODES, USER_CODE_64 } from './modes.ts'
-import { isExpected, UNDEFINED_FLAGS } from './undefined.ts'
+import { isExpected, undefinedFlags } from './undefined.ts'
 
 /** CF PF AF ZF SF TF DF OF IOPL NT. */
 const FLAGS = 0x7dd5
@@ -118,15 +118,19 @@ export function differences(
   const row = instructionOf(cases, index, features)
   // A fault somewhere else is the next instruction's.
   const hasEnded = vector === BP || rip !== start
-  const undefinedFlags = hasEnded && !isStrict ? (UNDEFINED_FLAGS[row?.name ?? ''] ?? 0) : 0
-  const mask = FLAGS & ~undefinedFlags
+  const unknown =
+    hasEnded && !isStrict && row ? undefinedFlags(decoded, cases.word(index, GPR + 8)) : 0
+  const mask = FLAGS & ~unknown
   differ('flags', theirs.word(index, RFLAGS) & mask, ours.word(index, RFLAGS) & mask)
   compareBytes('memory', theirs, ours, index * RECORD_BYTES + MEMORY, MEMORY_BYTES, found)
   differ('other memory', theirs.word(index, REST), ours.word(index, REST))
   for (const [what, from, to] of FPU_PARTS) {
     compareBytes(what, theirs, ours, index * RECORD_BYTES + FPU + from, to - from, found)
   }
-  if (found.length > 0 && isExpected({ row, cases, index, vector, ourVector, ourRip, found })) {
+  if (
+    found.length > 0 &&
+    isExpected({ row, cases, theirs, ours, index, vector, ourVector, ourRip, found })
+  ) {
     return []
   }
   return found

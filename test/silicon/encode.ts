@@ -129,8 +129,10 @@ export class Encoding {
     const has67 = hasAddress ? r.oneIn(6) : r.oneIn(40)
     if (has67) prefixes.push(0x67)
     this.addressSize = is64 ? (has67 ? 32 : 64) : (codeSize === 16) === has67 ? 32 : 16
-    // LOCK MOV CR0 is MOV CR8 for AMD.
-    const canLock = !row.operands.some(({ kind }) => kind === 'C')
+    // AMD's processors read LOCK MOV CR0 as MOV CR8, and ignore LOCK where it is group 6.
+    const canLock =
+      !/^(VERR|VERW|SLDT|STR|LLDT|LTR)$/.test(row.name) &&
+      !row.operands.some(({ kind }) => kind === 'C')
     if (lock || (canLock && isFree && r.oneIn(128))) prefixes.push(0xf0)
     this.override = -1
     if (hasAddress ? r.oneIn(4) : r.oneIn(40)) {

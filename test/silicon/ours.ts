@@ -78,10 +78,13 @@ const INT3 = 0xcc
 const WITH_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 /** Runs that an instruction may take: repeated ones take several. */
 const MOST_RUNS = 64
+/** A part of the cases of a batch that need something made for them. */
+const LITTLE_NEW = 0.02
 
 export class OurProcessor {
   readonly machine: BareMachine
   readonly #segments = new Map<number, bigint>()
+  #isWarm = false
   #dirty = { at: CODE_FRAME, bytes: CODE_BYTES }
 
   /** `features`: those of the processor underneath. */
@@ -144,9 +147,14 @@ export class OurProcessor {
     }
   }
 
-  /** Decodes all cases, so that what executes them is made at once: a module each takes longer. */
+  /**
+   * Decodes all cases, so that what executes them is made at once: a module each takes longer.
+   * Once there is little new among the cases it is not worth the while.
+   */
   prepare(cases: Records): void {
+    if (this.#isWarm) return
     const { cpu, engine } = this.machine
+    const known = engine.handlers.count
     engine.handlers.hold()
     for (let i = 0; i < cases.count; i++) {
       this.#loadCode(cases, i)
@@ -154,6 +162,7 @@ export class OurProcessor {
       cpu.lookup(0)
     }
     engine.handlers.release()
+    this.#isWarm = engine.handlers.count - known < cases.count * LITTLE_NEW
   }
 
   /** Runs a case and writes the outcome. */

@@ -182,6 +182,28 @@ export function systematicSlots(bitness: Bitness): Uint8Array {
   return bytes
 }
 
+/**
+ * Slots of VEX encodings: every opcode of the three maps, with every VEX.pp, L and W, with
+ * VEX.vvvv clear and not, with every ModRM.reg as memory and as register.
+ */
+export function vexSlots(): Uint8Array {
+  const slots: number[][] = []
+  for (const map of [1, 2, 3]) {
+    for (let last = 0; last < 256; last++) {
+      if (![0x78, 0x28].includes(last & 0x78)) continue
+      for (let opcode = 0; opcode < 256; opcode++) {
+        for (let reg = 0; reg < 64; reg += 8) {
+          for (const modrm of [reg, 0xc0 | reg | 1])
+            slots.push([0xc4, 0xe0 | map, last, opcode, modrm])
+        }
+      }
+    }
+  }
+  const bytes = new Uint8Array(slots.length * SLOT)
+  for (const [i, slot] of slots.entries()) bytes.set(slot, i * SLOT)
+  return bytes
+}
+
 /** What {@link compare} found; each line once, with the first bytes that show it. */
 export interface Comparison {
   /** Instructions that both read. */

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import '../instructions/all.ts'
-import { compare, randomSlots, systematicSlots } from '../../../test/x86/iced.ts'
+import { compare, randomSlots, systematicSlots, vexSlots } from '../../../test/x86/iced.ts'
 import { instructions } from './define.ts'
 
 const SEED = 20_260
@@ -13,6 +13,7 @@ const COUNT = 100_000
 for (const bitness of [16, 32, 64] as const) {
   const slots = {
     'every opcode, prefix and form': systematicSlots(bitness),
+    'every VEX opcode, prefix and form': vexSlots(),
     [`${COUNT} random byte strings`]: randomSlots(SEED + bitness, COUNT),
   }
   for (const [what, bytes] of Object.entries(slots)) {

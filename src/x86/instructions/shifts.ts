@@ -209,7 +209,9 @@ function doubleShift(e: Emitter, dst: Operand, src: Operand, by: Operand, isLeft
         : bits === 16
           ? bitAt(e, f.or(f.shl(fill, f.i32(16)), a), f.sub(count, f.i32(1)), 32)
           : bitAt(e, a, f.sub(count, f.i32(1)), bits)
-      e.flags.resultWith(bits, r, cf, f.xor(signOf(e, r, bits), signOf(e, a, bits)))
+      // As if the last place were shifted by itself: defined for a count of 1 only.
+      const before = isLeft ? cf : signAfterLeft(e, r, bits)
+      e.flags.resultWith(bits, r, cf, f.xor(signOf(e, r, bits), before))
     })
     return r
   })
