@@ -19,6 +19,8 @@ export interface Comparison {
   /** Millions of instructions a second, medians of the rounds. */
   readonly ours: number
   readonly bochs: number
+  /** As `ours`, by the processor time of its thread. */
+  readonly oursByCpu: number
   /** From the creation of our machine to the kernel's start mark, median, in milliseconds. */
   readonly startMs: number
 }
@@ -48,6 +50,7 @@ export async function compare(rounds: number): Promise<Comparison[]> {
         instructions,
         ours: rate(ours),
         bochs: rate(bochs),
+        oursByCpu: instructions / median(ours.map(({ cpuMs }) => cpuMs)) / 1000,
         startMs: median(ours.map(({ startMs }) => startMs)),
       })
     }

@@ -9,8 +9,8 @@ import { GuestFault } from './guest-fault.ts'
 import type { HostInstruction } from './host-instruction.ts'
 import { MAX_BLOCK_RECORDS } from './interpreter/block-builder.ts'
 import { HANDLER_DEAD, HANDLER_STOP } from './interpreter/handlers.ts'
+import { JumpCache } from './interpreter/jump-cache.ts'
 import * as R from './interpreter/record.ts'
-import { JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SHIFT } from './interpreter/record-emitter.ts'
 import {
   LinearMemory,
   type Privilege,
@@ -70,11 +70,10 @@ export class Cpu extends CpuMemory {
   isNmiBlocked = false
   /** Why the processor shut down, after a triple fault. */
   shutdownCause = ''
-  readonly #jumps: number
+  readonly #jumps: JumpCache
   readonly #partial: number
-  #generation = 1
-  /** Linear pages (by the low 12 bits of their numbers) that the jump cache has code of. */
-  readonly #jumpPages = new Uint8Array(4096)
+  /** The code that was looked up last is global. */
+  #isGlobal = false
   /** Limit of the code segment outside 64-bit mode: what the jump cache holds keeps to it. */
   #codeLimit = 0xffffffff
   #hasCodeBreakpoints = false
@@ -89,7 +88,6 @@ export class Cpu extends CpuMemory {
   #runBudget = 0
   /** Budget taken away to make emitted code come back soon. */
   #withheld = 0
-  /** RIP of the running host instruction and the end of it. */
   override readonly counters = {
     lookups: 0,
     faults: 0,
@@ -106,13 +104,9 @@ export class Cpu extends CpuMemory {
     this.tlb = new Tlb(engine.memory)
     this.walker = new Walker(engine.memory, host, (at) => engine.written(at, 8))
     this.linear = new LinearMemory(engine.memory, this.walker, this.tlb, engine.code, host)
-    this.#jumps = engine.memory.allocate(
-      JUMP_CACHE_ENTRIES << JUMP_CACHE_ENTRY_SHIFT,
-      64,
-      'jump cache',
-    )
+    this.#jumps = new JumpCache(engine.memory)
     this.#partial = engine.memory.allocate(MAX_BLOCK_RECORDS * R.RECORD_SIZE, 64, 'partial block')
-    this.set32(S.JUMP_CACHE, this.#jumps)
+    this.set32(S.JUMP_CACHE, this.#jumps.base)
     this.set32(S.SHADOW_RIP + 4, NO_SHADOW)
     this.set32(S.REP_CHUNK, REP_CHUNK)
     engine.register(this)
@@ -128,9 +122,9 @@ export class Cpu extends CpuMemory {
     const limit = codeSizeOf(this.#mode) === 64 ? 0xffffffff : this.segmentLimit(S.CS)
     if (limit !== this.#codeLimit) {
       this.#codeLimit = limit
-      this.#nextGeneration()
+      this.#jumps.forget()
     }
-    this.set32(S.JUMP_KEY, (this.#generation << 5) | (this.#mode << 1) | (isUser ? 1 : 0))
+    this.set32(S.JUMP_KEY, this.#jumps.keyOf(this.#mode, isUser))
     const dr7 = this.getI32(S.DR + 7 * 8)
     this.#hasCodeBreakpoints = hasInstructionBreakpoints(dr7)
     this.isWatching = hasDataBreakpoints(dr7)
@@ -150,17 +144,8 @@ export class Cpu extends CpuMemory {
 
   /** Code may lie elsewhere now: mappings or decoded blocks have changed. */
   forgetJumps(): void {
-    this.#nextGeneration()
+    this.#jumps.forget()
     this.modeChanged()
-  }
-
-  #nextGeneration(): void {
-    this.#jumpPages.fill(0)
-    this.#generation++
-    if (this.#generation < 1 << 26) return
-    const bytes = JUMP_CACHE_ENTRIES << JUMP_CACHE_ENTRY_SHIFT
-    this.memory.u8.fill(0, this.#jumps, this.#jumps + bytes)
-    this.#generation = 1
   }
 
   /** Forgets all translations (a write to CR3, among others). */
@@ -169,10 +154,17 @@ export class Cpu extends CpuMemory {
     this.forgetJumps()
   }
 
+  /** Forgets translations that are not global: the address space changes. */
+  flushLocal(): void {
+    this.tlb.flushLocal()
+    if (!this.#jumps.forgetLocal()) this.modeChanged()
+  }
+
   /** Forgets the translation of one page; of all of a large page (INVLPG). */
   flushPage(lo: number): void {
     const isLarge = this.tlb.flushPage(lo)
-    if (isLarge || this.#jumpPages[(lo >>> 12) & 0xfff]) this.forgetJumps()
+    if (isLarge) this.forgetJumps()
+    else this.#jumps.forgetPage(lo >>> 12)
   }
 
   /** After MOV SS and POP SS: neither interrupts nor debug exceptions before the next one. */
@@ -217,7 +209,7 @@ export class Cpu extends CpuMemory {
   /** Gives back what it has of the host. It must not run again. */
   retire(): void {
     this.engine.unregister(this)
-    const areas = [this.state, this.tlb.contextBase(0), this.#jumps, this.#partial]
+    const areas = [this.state, this.tlb.contextBase(0), this.#jumps.base, this.#partial]
     for (const area of areas) this.memory.release(area)
   }
 
@@ -249,6 +241,7 @@ export class Cpu extends CpuMemory {
       this.set32(S.BUDGET, 0)
       this.#withheld = 0
       this.#runBudget = 0
+      this.engine.handlers.executed(executed)
       return { executed, reason }
     }
     try {
@@ -443,8 +436,8 @@ export class Cpu extends CpuMemory {
     try {
       if (!is64 && this.getU32(S.RIP) > this.segmentLimit(S.CS)) throw new GuestFault(GP)
       const found = this.#find(lo, hi)
-      this.#remember(lo, hi, found.rec)
-      if (found.isCrossing) this.#jumpPages[((lo >>> 12) + 1) & 0xfff] = 1
+      this.#jumps.remember(lo, hi, found.rec, this.getI32(S.JUMP_KEY), this.#isGlobal)
+      if (found.isCrossing) this.#jumps.mark((lo >>> 12) + 1)
       this.#isCrossing = found.isCrossing
       return found.rec
     } catch (error) {
@@ -462,12 +455,15 @@ export class Cpu extends CpuMemory {
     const who = this.privilege
     const host = this.linear.translate(lo, hi, ACCESS_FETCH, who)
     if (host < 0) throw this.#noCode()
+    this.#isGlobal = this.walker.result.isGlobal
     let fault: GuestFault | undefined
     const found = this.engine.code.find(host, this.#mode, this.features, () => {
       const nextLo = ((lo & -PAGE) + PAGE) | 0
       try {
         this.#checkCodeLimit(nextLo)
-        return this.linear.translate(nextLo, nextLo === 0 ? hi + 1 : hi, ACCESS_FETCH, who)
+        const next = this.linear.translate(nextLo, nextLo === 0 ? hi + 1 : hi, ACCESS_FETCH, who)
+        this.#isGlobal &&= this.walker.result.isGlobal
+        return next
       } catch (error) {
         if (!(error instanceof GuestFault)) throw error
         fault = error
@@ -492,27 +488,16 @@ export class Cpu extends CpuMemory {
     return new TripleFault(`code at RIP 0x${this.rip.toString(16)} (${where}): there is no memory`)
   }
 
-  #remember(lo: number, hi: number, rec: number): void {
-    const { i32 } = this.memory
-    const index = (lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)
-    const at = (this.#jumps + (index << JUMP_CACHE_ENTRY_SHIFT)) >>> 2
-    i32[at] = lo
-    i32[at + 1] = hi
-    i32[at + 2] = rec
-    i32[at + 3] = this.getI32(S.JUMP_KEY)
-    this.#jumpPages[(lo >>> 12) & 0xfff] = 1
-  }
-
   /** First record of the block that a near branch of a record goes to; links the two. */
   resolve(rec: number): number {
     const { view, i32 } = this.memory
-    const generation = this.#generation
+    const { generation } = this.#jumps
     const handler = i32[rec >>> 2]
     const target = this.getU64(S.RIP_BASE) + view.getBigUint64(rec + R.REC_IMMEDIATE, true)
     this.rip = codeSizeOf(this.#mode) === 64 ? BigInt.asUintN(64, target) : target & 0xffffffffn
     const found = this.lookup(rec)
     // After a flush, or when this block was dropped, the record is not what it was.
-    const isCurrent = generation === this.#generation && i32[rec >>> 2] === handler
+    const isCurrent = generation === this.#jumps.generation && i32[rec >>> 2] === handler
     // A block that goes on in the next page holds good for this address space only.
     if (isCurrent && found !== 0 && !this.#isCrossing) i32[(rec + R.REC_LINK) >>> 2] = found
     return found

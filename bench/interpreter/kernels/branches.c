@@ -98,7 +98,7 @@ uint64_t kernel(void) {
   uint64_t sum = 0;
   seed = 1;
   for (uint32_t i = 0; i < LENGTH; i++) TEXT[i] = LETTERS[next() % (sizeof LETTERS - 1)];
-  for (int round = 0; round < 3; round++) {
+  for (int round = 0; round < 4; round++) {
     for (uint32_t i = 0; i < COUNT; i++) KEYS[i] = next();
     sort();
     for (uint32_t i = 0; i < COUNT; i++) sum = sum * 3 + search(next());

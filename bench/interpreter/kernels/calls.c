@@ -28,9 +28,9 @@ APART static uint64_t walk(uint64_t node, int depth, Function visit) {
 }
 
 uint64_t kernel(void) {
-  uint64_t sum = fibonacci(29);
+  uint64_t sum = fibonacci(31);
   sum = sum * 5 + takeuchi(16, 9, 3);
-  for (uint64_t i = 0; i < 600000; i++) sum = FUNCTIONS[(sum >> 7 ^ i) & 3](sum, i);
-  for (int i = 0; i < 4; i++) sum += walk(i + 1, 15, FUNCTIONS[i]);
+  for (uint64_t i = 0; i < 1500000; i++) sum = FUNCTIONS[(sum >> 7 ^ i) & 3](sum, i);
+  for (int i = 0; i < 4; i++) sum += walk(i + 1, 17, FUNCTIONS[i]);
   return sum;
 }

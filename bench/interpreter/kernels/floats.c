@@ -35,9 +35,9 @@ static void move(double dt) {
 
 static uint64_t mandelbrot(void) {
   uint64_t sum = 0;
-  for (int py = 0; py < 96; py++) {
-    for (int px = 0; px < 128; px++) {
-      double cx = px / 48.0 - 2.0, cy = py / 48.0 - 1.0, x = 0, y = 0;
+  for (int py = 0; py < 192; py++) {
+    for (int px = 0; px < 256; px++) {
+      double cx = px / 96.0 - 2.0, cy = py / 96.0 - 1.0, x = 0, y = 0;
       int n = 0;
       while (n < 100 && x * x + y * y < 4.0) {
         double t = x * x - y * y + cx;
@@ -74,11 +74,11 @@ static uint64_t bits(double x) {
 
 uint64_t kernel(void) {
   uint64_t sum = 0;
-  for (int i = 0; i < 30000; i++) move(0.01);
+  for (int i = 0; i < 80000; i++) move(0.01);
   for (int i = 0; i < 5; i++) sum = sum * 31 + bits(planets[i].x) + bits(planets[i].vy);
   sum = sum * 31 + mandelbrot();
   for (int i = 0; i < SIDE * SIDE; i++) A[i] = (float)(i % 17) / 4, B[i] = (float)(i % 13) - 6;
-  for (int round = 0; round < 16; round++) {
+  for (int round = 0; round < 48; round++) {
     multiply();
     for (int i = 0; i < SIDE * SIDE; i++) A[i] = C[i] * 0.01f + (float)round;
   }

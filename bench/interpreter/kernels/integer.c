@@ -46,7 +46,7 @@ static uint64_t divisor(uint64_t a, uint64_t b) {
 uint64_t kernel(void) {
   uint32_t h[8] = {1, 2, 3, 4, 5, 6, 7, 8}, w[16];
   uint64_t sum = 0;
-  for (uint32_t n = 1; n <= 12000; n++) {
+  for (uint32_t n = 1; n <= 20000; n++) {
     for (int i = 0; i < 16; i++) w[i] = n * 0x9e3779b9 + i;
     compress(h, w);
     sum = sum * 31 + power(h[0] + 2, h[1] >> 16, 0x7fffffff);

@@ -7,7 +7,7 @@ global kernel
 TEXT    equ 0x200000            ; LENGTH bytes: words of 1 to 16 letters, a zero after each
 COPY    equ 0x300000
 LENGTH  equ 0x10000
-ROUNDS  equ 20
+ROUNDS  equ 100
 
 section .text
 

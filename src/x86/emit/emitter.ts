@@ -49,8 +49,8 @@ export abstract class Emitter {
   readonly cpu: Value
   /** i32: the record of this instruction, for the runtime. */
   readonly rec: Value
-  /** The runtime has been called in the middle of the instruction. */
-  protected hasCalled = false
+  /** The runtime is called in the middle of the instruction. */
+  hasCalled = false
   readonly #runtime: RuntimeRefs
   readonly #hostNumber: (run: HostInstruction) => number
 
@@ -341,7 +341,6 @@ export abstract class Emitter {
     f.if(
       f.gtS(f.add(offset, f.i64(size - 1)), limit),
       () => {
-        if (this.canRetreat) return this.retreat()
         const code = f.or(f.shl(segment, f.i32(1)), f.i32(isWrite ? 1 : 0))
         this.leaveIf(
           f.eqz(
@@ -356,7 +355,12 @@ export abstract class Emitter {
 
   // Faults and the runtime.
 
+  /** Calls the runtime, or leaves that to the slow form of the instruction. */
   callRuntime(name: RuntimeName, ...args: Value[]): Value {
+    if (this.canRetreat) {
+      this.retreat()
+      return this.f.i32(0)
+    }
     this.hasCalled = true
     return this.f.call(this.#runtime[name], ...args)
   }
@@ -391,6 +395,7 @@ export abstract class Emitter {
    */
   host(run: HostInstruction, ...values: Value[]): void {
     const { f } = this
+    if (this.canRetreat) return this.retreat()
     for (const [i, value] of values.entries()) {
       const wide = value.type === 'i32' ? f.extendU(value) : value
       this.stateStore('i64.store', S.ARGUMENTS + 8 * i, wide)

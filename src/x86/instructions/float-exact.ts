@@ -60,7 +60,7 @@ export function runExact(
   type: Exclude<Type, 'f32' | 'f64'>,
   ...operands: Value[]
 ): Value {
-  putOperands(e, operands)
+  if (!e.canRetreat) putOperands(e, operands)
   e.host(run)
   return e.stateLoad(`${type as 'i32'}.load`, S.BOUNCE)
 }

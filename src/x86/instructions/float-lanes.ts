@@ -114,6 +114,12 @@ export class FloatLanes {
 
   isDenormal(value: Value): Value {
     const magnitude = this.magnitude(value)
+    if (this.isScalar) {
+      // Zero becomes the largest of all patterns.
+      const { f } = this
+      const one = this.pattern(1n)
+      return f.ltU(f.sub(magnitude, one), this.pattern(LEAST_NORMAL[this.bits] - 1n))
+    }
     const isSmall = this.#compare('lt_s', magnitude, this.pattern(LEAST_NORMAL[this.bits]))
     return this.butNot(isSmall, this.#compare('eq', magnitude, this.pattern(0n)))
   }

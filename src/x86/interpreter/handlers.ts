@@ -1,22 +1,29 @@
 // The table of handlers: one for each row of the opcode table in each shape it is met in. They
-// are emitted when the first instruction of their kind is decoded, in one module a block.
+// are emitted when the first instruction of their kind is decoded, in one module a block. Each
+// has up to two forms: a fast one for the common case, which retreats from everything else to a
+// slow one that begins anew. Being without calls, the fast one has no frame and no stack check.
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { FuncRef } from '../../wasm/graph.ts'
 import type { Value } from '../../wasm/value.ts'
 import { ModuleBuilder } from '../../wasm/module.ts'
 import type { Row } from '../decode/row.ts'
-import { importRuntime, type Runtime } from '../emit/runtime.ts'
+import { importRuntime, type Runtime, type RuntimeRefs } from '../emit/runtime.ts'
 import type { Shape } from '../emit/operand.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import * as S from '../state.ts'
-import { bindOperands } from './bind.ts'
-import { HANDLER_PARAMS, RecordEmitter, type SlowForm } from './record-emitter.ts'
+import { emitCore } from './core.ts'
+import { FastFlow, type Flow, HANDLER_PARAMS, SlowFlow } from './flow.ts'
+import { emitHandler, type Handler } from './handler.ts'
+import { RecordEmitter } from './record-emitter.ts'
 import { REC_HANDLER, RECORD_SIZE } from './record.ts'
-import { preamble } from './preamble.ts'
 
 const TABLE_SIZE = 32768
+/** Handlers of a core at most. */
+const CORE_SIZE = 1024
+/** What a handler in a new core costs, in instructions that could be executed instead. */
+const CORE_COST = 40_000
 /** Handlers that are not instructions. Index 0 stays null, so that a zeroed record traps. */
 export const HANDLER_DEAD = 1
 export const HANDLER_STOP = 2
@@ -35,20 +42,25 @@ const NO_OPERANDS: Shape = {
 /** Starts the interpreter at a record. */
 export type Enter = (rec: number, cpu: number) => void
 
-type Pending = { readonly index: number; readonly row: Row; readonly shape: Shape }
-
 export class Handlers {
   readonly enter: Enter
   readonly #memory: HostMemory
   readonly #table: WebAssembly.Table
   readonly #runtime: Runtime
-  readonly #indices = new Map<number, number>()
+  readonly #byKey = new Map<number, Handler>()
   readonly #names: string[] = []
   readonly #hostNumbers = new Map<HostInstruction, number>()
   readonly #hostInstructions: HostInstruction[] = []
-  #pending: Pending[] = []
+  readonly #all: Handler[] = []
+  #pending: Handler[] = []
   #next = FIRST_FREE
   #isHeld = false
+  /** Plain handlers: all, and those that are younger than the core. */
+  #plain = 0
+  #arrived = 0
+  /** Instructions that were executed since the core was built. */
+  #sinceCore = 0
+  cores = 0
   modules = 0
   bytes = 0
 
@@ -61,7 +73,7 @@ export class Handlers {
 
   /** Number of handlers that exist. */
   get count(): number {
-    return this.#next
+    return this.#all.length
   }
 
   /** What a handler executes, for diagnostics. */
@@ -84,12 +96,17 @@ export class Handlers {
   /** Index of the handler for a row in a shape; it exists from the next flush on. */
   index(row: Row, shape: Shape): number {
     const key = keyOf(row, shape)
-    const known = this.#indices.get(key)
-    if (known !== undefined) return known
+    const known = this.#byKey.get(key)
+    if (known) {
+      known.uses++
+      return known.index
+    }
     const index = this.#next++
-    this.#indices.set(key, index)
     this.#names[index] = `${row.name} ${row.text} /${shape.operandSize} form ${shape.form}`
-    this.#pending.push({ index, row, shape })
+    const handler = { index, row, shape, uses: 1, slow: 0, isPlain: false }
+    this.#byKey.set(key, handler)
+    this.#all.push(handler)
+    this.#pending.push(handler)
     return index
   }
 
@@ -110,25 +127,63 @@ export class Handlers {
     this.#pending = []
     const module = this.#newModule()
     const runtime = importRuntime(module)
-    for (const { index, row, shape } of pending) {
-      const name = `${row.name}_${index}`
-      const func = module.declare(HANDLER_PARAMS, [], name)
-      module.element(index, [func])
-      const emit = (f: FunctionBuilder, slow?: SlowForm) => {
-        const e = new RecordEmitter(f, shape, runtime, this.#hostNumber, slow)
-        preamble(e, row)
-        row.meaning(e, ...bindOperands(row, shape))
-        if (!row.attributes.has('end')) e.next()
-      }
-      let slow: FuncRef | undefined
-      const slowForm = () => {
-        slow ??= module.declare(HANDLER_PARAMS, [], `${name}_slow`)
-        return slow
-      }
-      module.body(func, (f) => emit(f, slowForm))
-      if (slow) module.body(slow, (f) => emit(f))
-    }
+    for (const handler of pending) this.#emit(module, runtime, handler)
     this.#instantiate(module)
+  }
+
+  #emit(module: ModuleBuilder, runtime: RuntimeRefs, handler: Handler): void {
+    const name = `${handler.row.name}_${handler.index}`
+    let slow: FuncRef | undefined
+    const slowForm = () => {
+      slow ??= module.declare(HANDLER_PARAMS, [], `${name}_slow`)
+      return slow
+    }
+    const emit = (f: FunctionBuilder, flow: Flow) => {
+      const place = { rec: f.param(0), cpu: f.param(1) }
+      const e = new RecordEmitter(f, handler.shape, place, runtime, this.#hostNumber, flow)
+      emitHandler(e, handler)
+      return e
+    }
+    const func = module.declare(HANDLER_PARAMS, [], name)
+    module.element(handler.index, [func])
+    module.body(func, (f) => {
+      handler.isPlain = !emit(f, new FastFlow(f, slowForm)).hasCalled
+    })
+    if (handler.isPlain) {
+      this.#plain++
+      this.#arrived++
+    }
+    if (!slow) return
+    module.body(slow, (f) => emit(f, new SlowFlow(f)))
+    handler.slow = this.#next++
+    module.element(handler.slow, [slow])
+  }
+
+  /**
+   * Instructions have been executed. From time to time the handlers that have come since move
+   * into the core: when the time that they have taken outside it is likely to be more than a new
+   * core costs.
+   */
+  executed(instructions: number): void {
+    this.#sinceCore += instructions
+    const size = Math.min(this.#plain, CORE_SIZE)
+    if (this.#sinceCore * this.#arrived > CORE_COST * size * size) this.buildCore()
+  }
+
+  /** Puts the handlers that are plain into a core, or the most used of them. */
+  buildCore(): void {
+    this.#sinceCore = 0
+    this.#arrived = 0
+    const plain = this.#all.filter(({ isPlain }) => isPlain)
+    const chosen = plain.sort((a, b) => b.uses - a.uses).slice(0, CORE_SIZE)
+    if (chosen.length === 0) return
+    const module = this.#newModule()
+    const runtime = importRuntime(module)
+    const core = module.declare(HANDLER_PARAMS, [], 'core')
+    module.body(core, (f) => emitCore(f, chosen, runtime, this.#hostNumber))
+    for (const { index } of chosen) module.element(index, [core])
+    this.#instantiate(module)
+    this.cores++
   }
 
   #newModule(): ModuleBuilder {
@@ -155,7 +210,10 @@ export class Handlers {
       const func = module.declare(HANDLER_PARAMS, [], name)
       module.element(index, [func])
       module.body(func, (f) => {
-        build(new RecordEmitter(f, NO_OPERANDS, runtime, this.#hostNumber), f.param(0))
+        const place = { rec: f.param(0), cpu: f.param(1) }
+        const flow = new SlowFlow(f)
+        const e = new RecordEmitter(f, NO_OPERANDS, place, runtime, this.#hostNumber, flow)
+        build(e, place.rec)
       })
     }
     leave('dead', HANDLER_DEAD, (e, rec) => {

@@ -24,8 +24,14 @@ export function preamble(e: Emitter, row: Row): void {
     const cr4 = e.stateLoad('i32.load', S.CR4)
     invalid = f.or(invalid, f.and(f.not(cr4), f.i32(CR4_OSFXSR)))
   }
+  const isOff = f.and(cr0, f.i32(CR0_TS))
+  if (e.canRetreat) {
+    // One branch for all of it; the slow form tells the cases apart.
+    f.if(f.or(invalid, isOff), () => e.retreat(), undefined, 'unlikely')
+    return
+  }
   e.raiseIf(invalid, UD)
-  e.raiseIf(f.and(cr0, f.i32(CR0_TS)), NM)
+  e.raiseIf(isOff, NM)
 }
 
 /** VEX prefixes are #UD in real and virtual-8086 mode. */

@@ -1,11 +1,9 @@
 // The interpreter's emitter: operands are found at run time, through the record of the decoded
-// instruction. What it emits is a handler `(rec, cpu)`, good for every instruction of its shape,
-// and ends with a tail call of the next record's handler.
+// instruction. What it emits is good for every instruction of its shape, and goes on with the
+// next record as a Flow says.
 
 import { Bug } from '../../base/errors.ts'
 import type { FunctionBuilder } from '../../wasm/function.ts'
-import type { FuncRef } from '../../wasm/graph.ts'
-import type { Type } from '../../wasm/opcodes.ts'
 import type { Value } from '../../wasm/value.ts'
 import { Emitter, GP } from '../emit/emitter.ts'
 import {
@@ -21,41 +19,34 @@ import {
 import type { RuntimeRefs } from '../emit/runtime.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import * as S from '../state.ts'
+import type { Flow } from './flow.ts'
+import { JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SHIFT } from './jump-cache.ts'
 import * as R from './record.ts'
-
-/** Entries of the jump cache: i64 linear address, i32 record, i32 key. */
-export const JUMP_CACHE_ENTRIES = 4096
-export const JUMP_CACHE_ENTRY_SHIFT = 4
-
-/** What a handler is: parameters `rec` and `cpu`, and the handler of the following record. */
-export const HANDLER_PARAMS: Type[] = ['i32', 'i32', 'i32']
-
-/** Gives the form of the same handler that copes with everything. */
-export type SlowForm = () => FuncRef
 
 const FIELDS = { reg: R.REC_REG, rm: R.REC_RM, vvvv: R.REC_VVVV } as const
 
 export class RecordEmitter extends Emitter {
-  readonly #slow: SlowForm | undefined
+  readonly #flow: Flow
 
   constructor(
     f: FunctionBuilder,
     shape: Shape,
+    place: { rec: Value; cpu: Value },
     runtime: RuntimeRefs,
     hostNumber: (run: HostInstruction) => number,
-    slow?: SlowForm,
+    flow: Flow,
   ) {
-    super(f, shape, { rec: f.param(0), cpu: f.param(1) }, runtime, hostNumber)
-    this.#slow = slow
+    super(f, shape, place, runtime, hostNumber)
+    this.#flow = flow
   }
 
   override get canRetreat(): boolean {
-    return this.#slow !== undefined && !this.f.hasEffects
+    return this.#flow.retreat !== undefined && !this.f.hasEffects
   }
 
   override retreat(): void {
-    if (!this.#slow) throw new Bug('there is no other form of this handler')
-    this.f.returnCall(this.#slow(), this.rec, this.cpu, this.f.param(2))
+    if (!this.#flow.retreat) throw new Bug('a slow form has no other form')
+    this.#flow.retreat()
   }
 
   #byte(offset: number): Value {
@@ -151,22 +142,10 @@ export class RecordEmitter extends Emitter {
     return this.shape.codeSize === 64 ? rip : this.f.and(rip, this.f.i64(0xffffffffn))
   }
 
-  /**
-   * Runs a record. Its handler gets the number of the handler after it: each number is loaded
-   * one instruction ahead, because the loads of the record, of its handler's entry in the table
-   * and of the instance of the latter, one after another, would take longer than all the rest.
-   */
-  #run(rec: Value, handler: Value = this.f.load('i32.load', rec, R.REC_HANDLER)): void {
-    const { f } = this
-    const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
-    f.returnCallIndirect(HANDLER_PARAMS, [], handler, rec, this.cpu, following)
-  }
-
   override next(): void {
     const rec = this.f.add(this.rec, this.f.i32(R.RECORD_SIZE))
     // The runtime may have dropped the block: what was loaded before is not to be trusted.
-    const isKnown = !this.hasCalled && !this.f.isInLoop
-    this.#run(rec, isKnown ? this.f.param(2) : undefined)
+    this.#flow.run(rec, !this.hasCalled && !this.f.isInLoop)
   }
 
   override again(): void {
@@ -185,7 +164,7 @@ export class RecordEmitter extends Emitter {
       'unlikely',
     )
     this.stateStore('i32.store', S.BUDGET, budget)
-    this.#run(this.rec)
+    this.#flow.run(this.rec, false)
   }
 
   /** Enters a block: takes its instructions from the budget, or leaves before it. */
@@ -205,7 +184,7 @@ export class RecordEmitter extends Emitter {
       'unlikely',
     )
     this.stateStore('i32.store', S.BUDGET, budget)
-    this.#run(target)
+    this.#flow.run(target, false)
   }
 
   /** RIP of the branch target in the record. */

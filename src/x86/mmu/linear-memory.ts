@@ -68,7 +68,7 @@ export class LinearMemory {
     if (!walker.walk(lo, hi, access, who.isUser, who.ac)) {
       throw new GuestFault(PF, walker.result.errorCode, linearOf(lo, hi))
     }
-    const { gfn, frame, isWriteReady, pageShift } = walker.result
+    const { gfn, frame, isWriteReady, pageShift, isGlobal } = walker.result
     this.gpa = gfn * PAGE + (lo & (PAGE - 1))
     if (frame < 0) return NOT_MEMORY
     const isReadOnly = !this.#host.isWritable(gfn)
@@ -82,6 +82,7 @@ export class LinearMemory {
         hi,
         page,
         isWriteReady && !isReadOnly && !this.#code.hasCode(page),
+        isGlobal,
       )
     }
     return page + (lo & (PAGE - 1))

@@ -60,6 +60,7 @@ const US = 4
 const A = 0x20
 const D = 0x40
 const PS = 0x80
+const G = 0x100
 const NX_HIGH = 0x80000000 | 0
 
 /** The result of a walk; filled anew by each. */
@@ -72,6 +73,8 @@ export class Translation {
   isWriteReady = false
   /** log2 of the size of the page that the mapping is made of. */
   pageShift = 12
+  /** A change of the address space leaves the translation as it is (SDM vol. 3A, 4.10.2.4). */
+  isGlobal = false
   /** The page-fault error code if the walk failed. */
   errorCode = 0
 }
@@ -107,6 +110,7 @@ export class Walker {
    */
   walk(lo: number, hi: number, access: number, isUser: boolean, acFlag: boolean): boolean {
     this.result.pageShift = 12
+    this.result.isGlobal = false
     if (!(this.cr0 & CR0_PG)) return this.#finish(lo >>> 12, true)
     const hasNx = (this.efer & EFER_NXE) !== 0
     const fault =
@@ -159,6 +163,7 @@ export class Walker {
         : isWide
           ? ((high & 0xfffff) << 20) | (low >>> 12)
           : low >>> 12
+      this.result.isGlobal = (low & G) !== 0 && (this.cr4 & CR4_PGE) !== 0
       if (isLarge) this.result.pageShift = level === 3 ? 30 : isWide ? 21 : 22
       const isDirty = (low & D) !== 0 || access === ACCESS_WRITE
       return this.#finish(page, isDirty && this.#mayWrite(isUser, rights))

@@ -90,7 +90,7 @@ export function writeCr3(cpu: Cpu, value: bigint): void {
     checkPaeRoots(cpu, Number(value & 0xffffffffn))
   cpu.setU64(S.CR3, isLong ? address : address & 0xffffffffn)
   updateWalker(cpu)
-  cpu.flushTlb()
+  cpu.flushLocal()
 }
 
 /** The four directory pointers of PAE paging are checked before CR3 or CR0.PG is written. */

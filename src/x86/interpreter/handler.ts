@@ -1,0 +1,28 @@
+// A handler: what executes a row of the opcode table in one shape. Its code is the meaning of the
+// row, written by a RecordEmitter.
+
+import type { Row } from '../decode/row.ts'
+import type { Shape } from '../emit/operand.ts'
+import { bindOperands } from './bind.ts'
+import { preamble } from './preamble.ts'
+import type { RecordEmitter } from './record-emitter.ts'
+
+export interface Handler {
+  /** Its place in the table. */
+  readonly index: number
+  readonly row: Row
+  readonly shape: Shape
+  /** Instructions that were decoded for it. */
+  uses: number
+  /** Place in the table of its slow form, which copes with everything; 0 if it has none. */
+  slow: number
+  /** It calls nothing that comes back: all of that happens in the slow form. */
+  isPlain: boolean
+}
+
+/** Writes the code of a handler. */
+export function emitHandler(e: RecordEmitter, { row, shape }: Handler): void {
+  preamble(e, row)
+  row.meaning(e, ...bindOperands(row, shape))
+  if (!row.attributes.has('end')) e.next()
+}

@@ -1,0 +1,113 @@
+// What a change of the address space and INVLPG leave of translations, for data and for code.
+// (SDM vol. 3A, 4.10.2.4 and 4.10.4.1.)
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { assemble } from '../../../test/x86/assemble.ts'
+import * as S from '../state.ts'
+import { CODE, SystemMachine, TABLES } from '../testing/system-machine.ts'
+import { CR4_PGE } from './walker.ts'
+
+const GLOBAL = 0x100
+const ENTRY = (page: number) => TABLES + 0x3000 + (page >>> 12) * 8
+/** Two pages that the tests map elsewhere, and where. */
+const KEPT = 0x200000
+const LOST = 0x201000
+const ELSEWHERE = 0x300000
+
+const REMAP = `
+    mov qword [${ENTRY(KEPT)}], ${ELSEWHERE + GLOBAL + 7}
+    mov qword [${ENTRY(LOST)}], ${ELSEWHERE + 7}
+    mov rax, cr3
+    mov cr3, rax`
+
+function machine(source: string, hasGlobal = true): SystemMachine {
+  const m = new SystemMachine(64)
+  m.load(CODE, assemble(source, 64, CODE))
+  m.page(KEPT, BigInt(KEPT + GLOBAL + 7))
+  if (hasGlobal) m.cpu.set32(S.CR4, m.cpu.cr4 | CR4_PGE)
+  m.cpu.walker.cr4 = m.cpu.cr4
+  return m
+}
+
+function registersAtHalt(m: SystemMachine, ...registers: number[]): number[] {
+  assert.equal(m.cpu.run(1_000_000).reason, 'halt')
+  return registers.map((register) => m.cpu.registerLow(register))
+}
+
+const DATA = `
+    mov ecx, [${KEPT}]
+    mov ecx, [${LOST}]
+    ${REMAP}
+    mov ebx, [${KEPT}]
+    mov ecx, [${LOST}]
+    invlpg [${KEPT}]
+    mov edx, [${KEPT}]
+    hlt`
+
+function loadData(m: SystemMachine): SystemMachine {
+  m.write(KEPT, 1n, 4)
+  m.write(LOST, 2n, 4)
+  m.write(ELSEWHERE, 3n, 4)
+  return m
+}
+
+test('a write to CR3 forgets translations of data, but global ones only INVLPG does', () => {
+  const m = loadData(machine(DATA))
+  assert.deepEqual(registersAtHalt(m, S.RBX, S.RCX, S.RDX), [1, 3, 3])
+})
+
+test('without CR4.PGE no translation is global', () => {
+  const m = loadData(machine(DATA, false))
+  assert.deepEqual(registersAtHalt(m, S.RBX, S.RCX, S.RDX), [3, 3, 3])
+})
+
+test('a write to CR3 forgets any number of translations', () => {
+  const m = loadData(
+    machine(`
+    mov esi, 0x100000
+  next:
+    mov ebx, [rsi]
+    add esi, 4096
+    cmp esi, 0x2ff000
+    jb next
+    ${DATA}`),
+  )
+  assert.equal(registersAtHalt(m, S.RCX)[0], 3)
+})
+
+test('a write to CR3 forgets where code lies, but of global pages only INVLPG does', () => {
+  const m = machine(`
+    mov ebp, ${KEPT}
+    mov r12d, ${LOST}
+    call rbp
+    call r12
+    ${REMAP}
+    call rbp
+    mov ebx, eax
+    call r12
+    mov ecx, eax
+    invlpg [${KEPT}]
+    call rbp
+    mov edx, eax
+    hlt`)
+  for (const [i, page] of [KEPT, LOST, ELSEWHERE].entries()) {
+    m.load(page, assemble(`mov eax, ${i + 1}\nret`, 64, page))
+  }
+  assert.deepEqual(registersAtHalt(m, S.RBX, S.RCX, S.RDX), [1, 3, 3])
+})
+
+test('INVLPG of its second page forgets an instruction that crosses into it', () => {
+  const start = LOST - 2
+  const m = machine(`
+    mov ebp, ${start}
+    call rbp
+    mov ebx, eax
+    mov qword [${ENTRY(LOST)}], ${ELSEWHERE + 7}
+    invlpg [${LOST}]
+    call rbp
+    hlt`)
+  m.load(start, assemble('mov eax, 0x01010101\nret', 64, start))
+  m.load(ELSEWHERE, assemble('mov eax, 0x02020201\nret', 64, start).slice(2))
+  assert.deepEqual(registersAtHalt(m, S.RBX, S.RAX), [0x01010101, 0x02020201])
+})
