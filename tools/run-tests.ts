@@ -15,13 +15,17 @@ export interface TestRun extends Totals {
 interface Options {
   /** The longest that one file may take. */
   readonly fileTimeoutMs: number
+  /** Files at the same time; as many as there are processors when not given. */
+  readonly workers?: number
+  /** Files that match these are left out. */
+  readonly exclude?: readonly string[]
   /** Called after each file, for the impatient. */
   readonly onFile?: (file: string, run: TestRun, ms: number) => void
 }
 
-/** Runs the files that match the patterns, as many at a time as there are processors. */
+/** Runs the files that match the patterns. */
 export async function runTests(patterns: string[], options: Options): Promise<TestRun> {
-  const waiting = globSync(patterns, { exclude: ['**/node_modules/**'] }).sort()
+  const waiting = globSync(patterns, { exclude: ['**/node_modules/**', ...(options.exclude ?? [])] }).sort()
   const runs: TestRun[] = []
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
@@ -31,7 +35,7 @@ export async function runTests(patterns: string[], options: Options): Promise<Te
       options.onFile?.(file, run, performance.now() - start)
     }
   }
-  await Promise.all(Array.from({ length: availableParallelism() }, worker))
+  await Promise.all(Array.from({ length: options.workers ?? availableParallelism() }, worker))
   return addUp(runs)
 }
 
