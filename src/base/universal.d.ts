@@ -33,3 +33,5 @@ declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean })
   decode(bytes?: Uint8Array, options?: { stream?: boolean }): string
 }
+
+declare function structuredClone<T>(value: T): T

@@ -3,6 +3,8 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { UserError } from '../base/errors.ts'
 import type { DomainConfig, TimeMode } from '../node/host-types.ts'
+import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../toolstack/xen-host.ts'
+import { EVENT_ABI_NAMES, type EventAbiName } from '../xen/event-abi.ts'
 import { type Arguments, UsageError } from './arguments.ts'
 import type { ScriptStep } from './console-script.ts'
 import { unescapeText } from './escapes.ts'
@@ -12,6 +14,7 @@ import type { Context, OptionDefinition } from './verb.ts'
 const DEFAULT_CMDLINE = 'console=hvc0'
 const DEFAULT_MEMORY_MIB = 256
 const DEFAULT_VCPUS = 1
+const DEFAULT_EVENT_CHANNELS = 1023
 
 /** What the guest boots; `demo` brings its own. */
 export const IMAGE_OPTIONS: readonly OptionDefinition[] = [
@@ -52,6 +55,23 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
   },
   { name: 'name', value: 'NAME', summary: 'name of the domain', otherwise: 'guest' },
   { name: 'cpu', value: 'MODEL', summary: 'processor model that the guest sees' },
+  {
+    name: 'event-channel-abi',
+    value: 'ABI,...',
+    summary:
+      'event-channel ABIs that the guest may use: 2l (which every guest has), 3l (the three-level ' +
+      'proposal of 2013) and fifo',
+    otherwise: '2l,fifo',
+  },
+  {
+    name: 'max-event-channels',
+    value: 'N',
+    kind: 'integer',
+    least: LEAST_EVENT_CHANNELS,
+    most: MOST_EVENT_CHANNELS,
+    summary: 'event channels that the guest may have',
+    otherwise: String(DEFAULT_EVENT_CHANNELS),
+  },
   {
     name: 'time',
     value: 'MODE',
@@ -111,6 +131,8 @@ export function foregroundRun(
 ): ForegroundRun {
   const cpu = args.text('cpu')
   const trace = args.text('trace')?.split(',').filter(Boolean)
+  const eventChannelAbi = eventAbisOf(args)
+  const maxEventChannels = args.number('max-event-channels')
   checkImage('kernel', kernel)
   if (ramdisk !== undefined) checkImage('ramdisk', ramdisk)
   const domain: DomainConfig = {
@@ -121,6 +143,8 @@ export function foregroundRun(
     memoryMiB: args.number('memory') ?? DEFAULT_MEMORY_MIB,
     vcpus: args.number('vcpus') ?? DEFAULT_VCPUS,
     ...(cpu !== undefined && { cpu }),
+    ...(eventChannelAbi && { eventChannelAbi }),
+    ...(maxEventChannels !== undefined && { maxEventChannels }),
     ...(trace && { trace }),
   }
   return {
@@ -132,6 +156,21 @@ export function foregroundRun(
     stats: args.flag('stats'),
     json: args.flag('json'),
   }
+}
+
+function eventAbisOf(args: Arguments): EventAbiName[] | undefined {
+  const names = args.text('event-channel-abi')?.split(',').filter(Boolean)
+  const unknown = names?.find((name) => !isEventAbi(name))
+  if (unknown === undefined) return names?.filter(isEventAbi)
+  throw new UsageError(
+    `There is no event-channel ABI "${unknown}".`,
+    `They are ${EVENT_ABI_NAMES.join(', ')}.`,
+    'Give one or more of them, with commas between.',
+  )
+}
+
+function isEventAbi(name: string): name is EventAbiName {
+  return (EVENT_ABI_NAMES as readonly string[]).includes(name)
 }
 
 function scriptOf(args: Arguments): ScriptStep[] {

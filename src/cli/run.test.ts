@@ -203,6 +203,7 @@ test('the options reach the domain and the host', async () => {
     ...RUN,
     ...['--ramdisk', SOME_FILE, '--cmdline', '-v quiet', '--memory=512', '--vcpus', '2'],
     ...['--name', 'web1', '--cpu', 'modern', '--time', 'real', '--trace', 'hypercalls,events'],
+    ...['--event-channel-abi', '2l,3l', '--max-event-channels', '262143'],
   ])
   assert.deepEqual(host.options, { time: 'real' })
   assert.deepEqual(host.guest?.config, {
@@ -214,7 +215,18 @@ test('the options reach the domain and the host', async () => {
     vcpus: 2,
     cpu: 'modern',
     trace: ['hypercalls', 'events'],
+    eventChannelAbi: ['2l', '3l'],
+    maxEventChannels: 262143,
   })
+})
+
+test('an event-channel ABI that does not exist is refused, and so is a silly number of channels', async () => {
+  const abi = await call([...RUN, '--event-channel-abi', '2l,4l'])
+  assert.equal(abi.status, 2)
+  assert.match(abi.err, /There is no event-channel ABI "4l"\.\nThey are 2l, 3l, fifo\./)
+  const number = await call([...RUN, '--max-event-channels', '1'])
+  assert.equal(number.status, 2)
+  assert.match(number.err, /from 2 to 262143/)
 })
 
 test('time is real on a terminal and virtual elsewhere, unless it is told', async () => {

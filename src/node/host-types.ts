@@ -1,11 +1,17 @@
 // The library's interface to a host and its domains: what the command line and other users of the
 // library are written against, and what a test's stand-in implements.
 
+import type { EventAbiName } from '../xen/event-abi.ts'
+
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
 export type TimeMode = 'virtual' | 'real'
 
 export interface HostOptions {
   readonly time: TimeMode
+  /** When guest code is translated: when it is hot if not given. Never changes what a guest does. */
+  readonly translation?: 'off' | 'hot' | 'always' | undefined
+  /** Count why translated code is left, for the statistics. */
+  readonly countsExits?: boolean | undefined
 }
 
 export interface DomainConfig {
@@ -19,6 +25,10 @@ export interface DomainConfig {
   readonly vcpus: number
   /** Name of the processor model that the guest sees. */
   readonly cpu?: string
+  /** Event-channel ABIs it may use; two-level events are always there. FIFO if not given. */
+  readonly eventChannelAbi?: readonly EventAbiName[]
+  /** Event channels it may have at most; 1023 if not given. */
+  readonly maxEventChannels?: number
   /** What to trace, such as `hypercalls`. */
   readonly trace?: readonly string[]
 }

@@ -8,6 +8,7 @@ import { UserError } from '../base/errors.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
+import { TRANSLATED } from '../x86/state.ts'
 import { nodeDecompressors } from './decompressors.ts'
 import { formatHypercall } from './hypercall-trace.ts'
 import type {
@@ -40,6 +41,8 @@ export class Host implements HostInterface {
     this.#time = options.time
     this.xen = new XenHost({
       time: options.time,
+      translation: options.translation,
+      countsExits: options.countsExits,
       monotonicNs: () => performance.now() * 1e6,
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
@@ -63,6 +66,8 @@ export class Host implements HostInterface {
         memoryMiB: config.memoryMiB,
         vcpus: config.vcpus,
         cpu: config.cpu,
+        eventChannelAbi: config.eventChannelAbi,
+        maxEventChannels: config.maxEventChannels,
       },
       { kernel, ramdisk: ramdisk || undefined },
     )
@@ -213,8 +218,10 @@ class RunningDomain implements Domain {
       const cpu = vcpu.processor as unknown as {
         counters: Record<string, number>
         tlb: { fills: number; flushes: number }
+        getU64: (offset: number) => bigint
       }
       for (const [name, value] of Object.entries(cpu.counters)) stats[`vcpu${i} ${name}`] = value
+      stats[`vcpu${i} instructions translated`] = Number(cpu.getU64(TRANSLATED))
       stats[`vcpu${i} tlb fills`] = cpu.tlb.fills
       stats[`vcpu${i} tlb flushes`] = cpu.tlb.flushes
     }

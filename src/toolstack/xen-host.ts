@@ -11,11 +11,12 @@ import { type Clock, RealClock, VirtualClock, type WallTime } from '../machine/t
 import { Timers } from '../machine/timers.ts'
 import { CpuidPolicy } from '../x86/cpuid/policy.ts'
 import { MODELS, modelNamed } from '../x86/cpuid/models.ts'
-import { Engine } from '../x86/engine.ts'
+import { Engine, type Translation } from '../x86/engine.ts'
 import { IMPLEMENTED_FEATURES } from '../x86/implemented-features.ts'
 import { HostMemory } from '../x86/memory/host-memory.ts'
 import { RANDOM } from '../x86/state.ts'
 import type { Domain } from '../xen/domain.ts'
+import type { EventAbiName } from '../xen/event-abi.ts'
 import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import { ApicMaker } from '../xen/vcpu-apic.ts'
@@ -37,6 +38,10 @@ export interface XenHostOptions {
   readonly monotonicNs?: () => number
   /** What the wall clock shows when the host starts. */
   readonly wallBase: WallTime
+  /** When guest code is translated; when it is hot if not given. */
+  readonly translation?: Translation | undefined
+  /** Count why translated code is left; that costs a little. */
+  readonly countsExits?: boolean | undefined
   /** Seed of the random numbers that guests get from RDRAND; the same gives the same numbers. */
   readonly seed?: bigint
 }
@@ -49,7 +54,16 @@ export interface GuestConfig {
   readonly vcpus: number
   /** Name of a processor model; `max` if not given. */
   readonly cpu?: string | undefined
+  /** Event-channel ABIs it may use; every guest has two-level events. FIFO if not given. */
+  readonly eventChannelAbi?: readonly EventAbiName[] | undefined
+  /** Event channels it may have at most; what the ABI it uses can do limits them besides. */
+  readonly maxEventChannels?: number | undefined
 }
+
+/** The console and xenstore. */
+export const LEAST_EVENT_CHANNELS = 2
+/** What three-level events can do; no ABI can do more. */
+export const MOST_EVENT_CHANNELS = 2 ** 18 - 1
 
 export class XenHost {
   readonly memory: HostMemory
@@ -65,7 +79,7 @@ export class XenHost {
 
   constructor(options: XenHostOptions) {
     this.memory = new HostMemory(MEMORY_BYTES)
-    this.engine = new Engine(this.memory)
+    this.engine = new Engine(this.memory, options.translation, options.countsExits)
     const reserve = MAX_PROCESSORS * PROCESSOR_BYTES
     const bytes = Math.floor((this.memory.available - reserve) / PAGE - 1) * PAGE
     const offset = this.memory.allocateAtEnd(bytes, 'machine frames')
@@ -110,6 +124,8 @@ export class XenHost {
    */
   createGuest(config: GuestConfig, images: GuestImages): GuestDomain {
     const policy = policyFor(config)
+    const { maxEventChannels, eventChannelAbi } = config
+    if (maxEventChannels !== undefined) checkMaxEventChannels(config.name, maxEventChannels)
     this.#pendingPolicy = policy
     const domain = this.hypervisor.createDomain({
       name: config.name,
@@ -117,6 +133,8 @@ export class XenHost {
       vcpus: config.vcpus,
       // libxl gives a PVH domain the RAM it asked for, its tables and special pages, and slack.
       maxPages: config.memoryMiB * 256 + 256,
+      ...(maxEventChannels !== undefined && { maxPort: maxEventChannels }),
+      ...(eventChannelAbi && { eventAbis: eventChannelAbi }),
       tscKhz: TSC_KHZ,
       // No vCPU reads an older counter than another one has read (Domain.readTsc).
       isTscStable: true,
@@ -161,6 +179,16 @@ function seedOf(seed: bigint, domid: number, vcpu: number): bigint {
 function requireSource({ monotonicNs }: XenHostOptions): () => number {
   invariant(monotonicNs, 'real time needs a clock')
   return monotonicNs
+}
+
+function checkMaxEventChannels(name: string, channels: number): void {
+  if (channels >= LEAST_EVENT_CHANNELS && channels <= MOST_EVENT_CHANNELS) return
+  throw new UserError(
+    `Domain "${name}" cannot be created.`,
+    `It cannot have at most ${channels} event channels: a guest needs ${LEAST_EVENT_CHANNELS}, ` +
+      `and no ABI has more than ${MOST_EVENT_CHANNELS}.`,
+    'Give a number between, or leave it out.',
+  )
 }
 
 function policyFor(config: GuestConfig): CpuidPolicy {

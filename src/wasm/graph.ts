@@ -56,6 +56,16 @@ export class Graph {
     }
   }
 
+  /** How many scopes (arms, blocks, loops) are open here. */
+  get level(): number {
+    return this.scope.level
+  }
+
+  /** Can what is recorded next be reached? */
+  get isLive(): boolean {
+    return this.isReachable
+  }
+
   /** Is what comes next part of a loop's body? */
   get isInLoop(): boolean {
     return this.scope.loop !== undefined

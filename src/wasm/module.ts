@@ -107,16 +107,19 @@ export class ModuleBuilder {
     return this.#func(params, results, name)
   }
 
-  /** Builds the body of a declared function. */
-  body(func: FuncRef, build: (f: FunctionBuilder) => void): void {
+  /**
+   * Builds the body of a declared function. If `build` gives false, what it has written is thrown
+   * away, and it is called again.
+   */
+  body(func: FuncRef, build: (f: FunctionBuilder) => boolean | void): void {
     const number = func.index - this.#importedFunctions
     if (this.#functions[func.index] !== func || number < 0) {
       throw new Bug(`function ${func.name ?? func.index} is not declared in this module`)
     }
     if (this.#bodies[number])
       throw new Bug(`function ${func.name ?? func.index} has a body already`)
-    const f = new FunctionBuilder(func, this.#addressType, this.#typeIndex)
-    build(f)
+    let f = new FunctionBuilder(func, this.#addressType, this.#typeIndex)
+    while (build(f) === false) f = new FunctionBuilder(func, this.#addressType, this.#typeIndex)
     if (f.finish() && func.results.length > 0) {
       throw new Bug(`${f.describe()} can reach its end without returning its results`)
     }

@@ -8,6 +8,7 @@ import type { Engine } from './engine.ts'
 import { GuestFault } from './guest-fault.ts'
 import type { HostInstruction } from './host-instruction.ts'
 import { MAX_BLOCK_RECORDS } from './interpreter/block-builder.ts'
+import type { Block } from './interpreter/code-cache.ts'
 import { HANDLER_DEAD, HANDLER_STOP } from './interpreter/handlers.ts'
 import { JumpCache } from './interpreter/jump-cache.ts'
 import * as R from './interpreter/record.ts'
@@ -42,6 +43,13 @@ const REP_CHUNK = 4096
 const NO_SHADOW = 0x80000000 | 0
 /** What a turn may cost beyond its instructions, in accesses that need a closer look. */
 const MAX_EFFORT = 50_000
+/** Instructions between two looks at what runs: few while much is interpreted. */
+const LEAST_SLICE = 2048
+const MOST_SLICE = 16384
+/** With less budget than this left, the next slice is added. */
+const SLICE_END = 512
+/** A sample is taken up to so many branches behind the end of a slice; a mask. */
+const MOST_DRIFT = 7
 /** PAUSEs in one run after which the rest of it is given up. */
 const PAUSES_TO_YIELD = 32
 
@@ -88,6 +96,16 @@ export class Cpu extends CpuMemory {
   #runBudget = 0
   /** Budget taken away to make emitted code come back soon. */
   #withheld = 0
+  /** Budget of this run that emitted code gets in later slices, so that what runs is seen. */
+  #reserve = 0
+  #slice = LEAST_SLICE
+  /**
+   * Branches to go to the next sample, 0 for none. A slice ends where a block does not fit, which
+   * happens to large blocks; a few branches from there are the others.
+   */
+  #drift = 0
+  /** Makes the lengths of slices vary, lest they beat in time with a loop. */
+  #jitter = 1
   override readonly counters = {
     lookups: 0,
     faults: 0,
@@ -235,11 +253,15 @@ export class Cpu extends CpuMemory {
     this.#pauses = 0
     this.#runBudget = maxInstructions
     this.#withheld = 0
-    this.set32(S.BUDGET, maxInstructions)
+    this.#reserve = maxInstructions
+    this.set32(S.BUDGET, 0)
+    this.set32(S.EXIT, 0)
+    this.#nextSlice()
     const result = (reason: RunResult['reason']): RunResult => {
-      const executed = maxInstructions - this.getI32(S.BUDGET) - this.#withheld
+      const executed = this.#taken
       this.set32(S.BUDGET, 0)
       this.#withheld = 0
+      this.#reserve = 0
       this.#runBudget = 0
       this.engine.handlers.executed(executed)
       return { executed, reason }
@@ -253,6 +275,12 @@ export class Cpu extends CpuMemory {
         }
         if (this.#wantsExit) return result('exit')
         if (this.isHalted) return result('halt')
+        // Where else emitted code comes back to be looked at is no matter of chance.
+        const isEnd = this.getI32(S.EXIT) === S.EXIT_BUDGET || this.getI32(S.BUDGET) <= 0
+        if (this.#reserve > 0 && isEnd) {
+          this.#nextSlice()
+          this.#drift = 1 + ((this.#jitter >>> 8) & MOST_DRIFT)
+        }
         if (this.getI32(S.BUDGET) <= 0) return result('budget')
         this.#step()
       }
@@ -261,6 +289,32 @@ export class Cpu extends CpuMemory {
       this.shutdownCause = error.cause
       return result('shutdown')
     }
+  }
+
+  /** Instructions taken from the budget of this run, those of the whole running block included. */
+  get #taken(): number {
+    return this.#runBudget - this.#reserve - this.getI32(S.BUDGET) - this.#withheld
+  }
+
+  /** Gives emitted code more of the budget. */
+  #nextSlice(): void {
+    let size = this.#reserve
+    if (this.engine.translator.isOn) {
+      this.#jitter = (Math.imul(this.#jitter, 1664525) + 1013904223) >>> 0
+      const varied = this.#slice + (this.#jitter >>> 16) % this.#slice
+      if (varied + SLICE_END < size) size = varied
+    }
+    this.#reserve -= size
+    this.set32(S.BUDGET, this.getI32(S.BUDGET) + size)
+  }
+
+  /** A sample of what runs: little of interest is seen where all is translated. */
+  #sample(block: Block): void {
+    this.#drift = 0
+    const isTranslated = this.engine.translator.sample(block)
+    this.#slice = isTranslated
+      ? Math.min(this.#slice * 2, MOST_SLICE)
+      : Math.max(this.#slice >>> 1, LEAST_SLICE)
   }
 
   #lookForInterrupts(): void {
@@ -291,7 +345,7 @@ export class Cpu extends CpuMemory {
     // Deliveries count as well, or a handler that cannot be fetched would keep us here.
     this.set32(S.BUDGET, budget - 1)
     if (this.#hasCodeBreakpoints && !hadStackShadow && checkInstructionBreakpoint(this)) return
-    const rec = this.lookup(0)
+    const rec = this.#known() || this.lookup(0)
     if (rec === 0) return this.#fault()
     const flags = this.getI32(S.RFLAGS)
     if (flags & FLAG_RF) this.set32(S.RFLAGS, flags & ~FLAG_RF)
@@ -305,9 +359,28 @@ export class Cpu extends CpuMemory {
       return this.#stepOne(rec, flags, lo)
     }
     const left = u8[rec + R.REC_LEFT] as number
-    const count = Math.min(left, budget)
-    this.set32(S.BUDGET, budget - count)
+    if (left > budget && this.#reserve > 0) {
+      this.set32(S.BUDGET, budget)
+      this.set32(S.EXIT, S.EXIT_BUDGET)
+      return
+    }
+    let count = Math.min(left, budget)
+    if (this.#drift > 1) {
+      this.#drift--
+      count = Math.min(count, this.#toBranch(rec, left))
+      this.#withheld += budget - count
+      this.set32(S.BUDGET, 0)
+    } else this.set32(S.BUDGET, budget - count)
     this.#enter(count < left ? this.#partialBlock(rec, count) : rec)
+  }
+
+  /** First record of the block at RIP if the jump cache knows it; 0 if it does not, or if asked. */
+  #known(): number {
+    if (this.#drift === 1 || codeSizeOf(this.#mode) !== 64) return 0
+    const lo = this.getI32(S.RIP)
+    const rec = this.#jumps.find(lo, this.getI32(S.RIP + 4), this.getI32(S.JUMP_KEY))
+    // The block may have been dropped since.
+    return this.memory.u32[rec >>> 2] === HANDLER_DEAD ? 0 : rec
   }
 
   /** Runs emitted code and sees to the way it came back. */
@@ -355,12 +428,29 @@ export class Cpu extends CpuMemory {
     return codeSizeOf(this.#mode) === 64 ? 0n : this.segmentBase(S.CS)
   }
 
+  /** Instructions of a block up to and with its first branch. */
+  #toBranch(rec: number, left: number): number {
+    const { u32 } = this.memory
+    const { handlers, translator } = this.engine
+    for (let i = 0; i < left; i++) {
+      const index = translator.original(u32[(rec + i * R.RECORD_SIZE) >>> 2] as number)
+      if (handlers.at(index)?.row.operands.some(({ kind }) => kind === 'J')) return i + 1
+    }
+    return left
+  }
+
   /** A copy of the first `count` records of a block that stops after them. */
   #partialBlock(rec: number, count: number): number {
     const { u8, u16, u32 } = this.memory
     const at = this.#partial
     u8.copyWithin(at, rec, rec + count * R.RECORD_SIZE)
-    for (let i = 0; i < count; i++) u8[at + i * R.RECORD_SIZE + R.REC_LEFT] = count - i
+    const { translator } = this.engine
+    for (let i = 0; i < count; i++) {
+      const copy = at + i * R.RECORD_SIZE
+      u8[copy + R.REC_LEFT] = count - i
+      // A region would run on behind the last instruction.
+      u32[copy >>> 2] = translator.original(u32[copy >>> 2] as number)
+    }
     const last = at + (count - 1) * R.RECORD_SIZE
     const stop = at + count * R.RECORD_SIZE
     u8.fill(0, stop, stop + R.RECORD_SIZE)
@@ -436,6 +526,8 @@ export class Cpu extends CpuMemory {
     try {
       if (!is64 && this.getU32(S.RIP) > this.segmentLimit(S.CS)) throw new GuestFault(GP)
       const found = this.#find(lo, hi)
+      if (this.#drift === 1 && rec === 0) this.#sample(found)
+      else if (this.engine.translator.isEager) this.engine.translator.met(found)
       this.#jumps.remember(lo, hi, found.rec, this.getI32(S.JUMP_KEY), this.#isGlobal)
       if (found.isCrossing) this.#jumps.mark((lo >>> 12) + 1)
       this.#isCrossing = found.isCrossing
@@ -451,7 +543,7 @@ export class Cpu extends CpuMemory {
     }
   }
 
-  #find(lo: number, hi: number): { readonly rec: number; readonly isCrossing: boolean } {
+  #find(lo: number, hi: number): Block {
     const who = this.privilege
     const host = this.linear.translate(lo, hi, ACCESS_FETCH, who)
     if (host < 0) throw this.#noCode()
@@ -553,7 +645,7 @@ export class Cpu extends CpuMemory {
    * The budget is taken for whole blocks: what the running one has left does not count.
    */
   get executedInRun(): number {
-    const taken = this.#runBudget - this.getI32(S.BUDGET) - this.#withheld
+    const taken = this.#taken
     return this.record === 0 ? taken : taken - (this.memory.u8[this.record + R.REC_LEFT] as number)
   }
 

@@ -10,6 +10,10 @@ import { BlockBuilder } from './interpreter/block-builder.ts'
 import { CodeCache } from './interpreter/code-cache.ts'
 import { Handlers } from './interpreter/handlers.ts'
 import type { HostMemory } from './memory/host-memory.ts'
+import { Translator } from './translator/translator.ts'
+
+/** When code is translated: never, when it is often seen running, or when it is first executed. */
+export type Translation = 'off' | 'hot' | 'always'
 
 const ARENA_BYTES = 48 << 20
 
@@ -25,10 +29,11 @@ export class Engine {
   readonly memory: HostMemory
   readonly handlers: Handlers
   readonly code: CodeCache
+  readonly translator: Translator
   readonly #cpus: Cpu[] = []
   #current: Cpu | undefined
 
-  constructor(memory: HostMemory) {
+  constructor(memory: HostMemory, translation: Translation = 'hot', countsExits = false) {
     this.memory = memory
     const current = (): Cpu => {
       if (!this.#current) throw new Bug('emitted code runs without a processor')
@@ -46,6 +51,7 @@ export class Engine {
       raise: (_cpu, rec, vector, code) => current().raised(rec, vector, code),
       host: (_cpu, rec, id) => current().runHost(rec, this.handlers.hostInstruction(id)),
     })
+    this.translator = new Translator(memory, this.handlers, () => this.code, translation, countsExits)
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
@@ -56,10 +62,12 @@ export class Engine {
       },
       () => {
         for (const cpu of this.#cpus) cpu.forgetJumps()
+        this.translator.forgetAll()
       },
       () => {
         for (const cpu of this.#cpus) cpu.dropPartialBlock()
       },
+      (index) => this.translator.dropped(index),
     )
   }
 

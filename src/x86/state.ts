@@ -113,6 +113,9 @@ export const REP_CHUNK = 0x330
 /** State of the generator behind RDRAND and RDSEED. */
 export const RANDOM = 0x338
 
+/** Instructions that translated regions have executed, 64 bits. */
+export const TRANSLATED = 0x340
+
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */
 export const VECTORS = 0x400
 export const VECTOR_SIZE = 64

@@ -6,15 +6,13 @@ import { FRAME_BYTES, type Mfn } from '../machine/frame-table.ts'
 import type { Clock } from '../machine/time.ts'
 import type { Timers } from '../machine/timers.ts'
 import { Tsc, type TscState } from '../machine/tsc.ts'
-import { XEN_EINVAL, XEN_ENOENT, XEN_EOPNOTSUPP } from './abi/errno.ts'
 import { SHUTDOWN_crash, SHUTDOWN_MAX, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from './abi/sched.ts'
 import type { Width } from './abi/structure.ts'
 import type { CpuidRegisters } from './cpuid-leaves.ts'
-import { TwoLevelEvents } from './event-2l.ts'
-import { EventChannels, type EventChannelsState } from './event-channels.ts'
-import { CONTROL_BLOCK_SIZE, FifoEvents, type FifoEventsState } from './event-fifo.ts'
-import { HostEvents, type HostEventsState } from './event-host.ts'
-import type { EventAbi } from './event-port.ts'
+import type { EventAbiName } from './event-abi.ts'
+import type { EventChannels } from './event-channels.ts'
+import { EventControl, type EventControlState } from './event-control.ts'
+import type { HostEvents } from './event-host.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import type { GrantVersion } from './grant-entries.ts'
 import { type GrantParty, type GrantWorld, releaseAllGrants } from './grant-map.ts'
@@ -36,8 +34,10 @@ export interface DomainConfig {
   readonly vcpus: number
   /** Pages of memory it may have. */
   readonly maxPages: number
-  /** max_event_channels - 1 of xl: the highest port. */
+  /** The highest port, which is max_event_channels of xl (port 0 does not count); 1023 if not given. */
   readonly maxPort?: number
+  /** Event-channel ABIs that the guest may use beside two-level events; FIFO if not given. */
+  readonly eventAbis?: readonly EventAbiName[]
   readonly maxGrantFrames?: number
   readonly maxMaptrackFrames?: number
   readonly maxGrantVersion?: GrantVersion
@@ -66,20 +66,16 @@ export interface DomainWorld extends GrantWorld {
 }
 
 const DEFAULT_MAX_PORT = 1023
+/** As on Xen 4.17. */
+const DEFAULT_EVENT_ABIS: readonly EventAbiName[] = ['2l', 'fifo']
 const DEFAULT_GRANT_FRAMES = 64
 const DEFAULT_MAPTRACK_FRAMES = 1024
 const DEFAULT_TSC_KHZ = 1_000_000
 const WATCHDOGS = 2
 
-/** How events are told, as saved. */
-type AbiSave =
-  | { readonly kind: '2-level' }
-  | { readonly kind: 'FIFO'; readonly state: FifoEventsState }
-  | { readonly kind: 'host'; readonly state: HostEventsState }
-
 /** The plain form of a {@link Domain}; its processors, their APICs and its memory are not in it. */
 export interface DomainSave {
-  readonly version: 1
+  readonly version: 2
   readonly domid: number
   readonly maxPages: number
   readonly vmAssist: number
@@ -94,9 +90,7 @@ export interface DomainSave {
   readonly shared: SharedInfoState
   readonly params: HvmParamsState
   readonly grants: GrantTableState
-  readonly channels: EventChannelsState
-  readonly maxPort: number
-  readonly abi: AbiSave
+  readonly events: EventControlState
   readonly ports: PlatformPortsState
   readonly watchdogs: readonly { readonly timer: SavedTimerState; readonly isUsed: boolean }[]
   readonly vcpus: readonly VcpuSave[]
@@ -112,6 +106,7 @@ export class Domain implements GrantParty {
   readonly shared: SharedInfo
   readonly params = new HvmParams()
   readonly grants: GrantTable
+  readonly events: EventControl
   readonly channels: EventChannels
   readonly vcpus: readonly Vcpu[]
   readonly ports: PlatformPorts
@@ -132,7 +127,6 @@ export class Domain implements GrantParty {
   #pauses = 0
   /** When a processor last read its counter. The clock is never behind it between two rounds. */
   #tscReadAt = 0
-  #fifo: FifoEvents | undefined
 
   constructor(domid: number, config: DomainConfig, world: DomainWorld) {
     this.domid = domid
@@ -150,16 +144,22 @@ export class Domain implements GrantParty {
       maxVersion: config.maxGrantVersion ?? 2,
     })
     this.vcpus = Array.from({ length: config.vcpus }, (_, id) => new Vcpu(this, id))
-    this.channels = new EventChannels(
-      {
-        domid,
-        maxPort: config.maxPort ?? DEFAULT_MAX_PORT,
-        vcpuCount: Math.max(1, config.vcpus),
-        pirqCount: 0,
-        channelsOf: (other) => world.channelsOf(other),
+    this.events = new EventControl({
+      domid,
+      maxPort: config.maxPort ?? DEFAULT_MAX_PORT,
+      abis: new Set(config.eventAbis ?? DEFAULT_EVENT_ABIS),
+      memory: world.memory,
+      shared: this.shared,
+      vcpus: this.vcpus.map((vcpu) => vcpu.info),
+      channelsOf: (other) => world.channelsOf(other),
+      takeFrame: (gfn) => this.takeFrame(gfn),
+      upcall: (vcpu) => this.vcpus[vcpu]?.upcall(),
+      wakePollers: (port) => {
+        for (const vcpu of this.vcpus) vcpu.wakeFromPoll(port)
       },
-      this.#firstAbi(),
-    )
+      hostEventsWanted: () => world.hostEventsWanted(),
+    })
+    this.channels = this.events.channels
     this.ports = new PlatformPorts(() => this.shutDown(SHUTDOWN_poweroff))
     this.watchdogs = Array.from({ length: WATCHDOGS }, () => ({
       timer: new SavedTimer(world.timers, () => this.#watchdogBit()),
@@ -206,14 +206,9 @@ export class Domain implements GrantParty {
     return this.world.memory.table.totalOf(this.domid)
   }
 
-  /** FIFO events, once the guest has switched to them. */
-  get fifo(): FifoEvents | undefined {
-    return this.#fifo
-  }
-
   /** The services of the host, if this is the control domain. */
   get hostEvents(): HostEvents | undefined {
-    return this.channels.abi instanceof HostEvents ? this.channels.abi : undefined
+    return this.events.hostEvents
   }
 
   /** Ends the domain's run for a reason (SHUTDOWN_*); the first reason stands. */
@@ -312,50 +307,11 @@ export class Domain implements GrantParty {
     return true
   }
 
-  /** EVTCHNOP_init_control: a processor's control block; the first one switches to FIFO. */
-  initControl(gfn: bigint, offset: number, vcpu: number): number {
-    if (vcpu >= this.vcpus.length) return -XEN_ENOENT
-    if (offset > FRAME_BYTES - CONTROL_BLOCK_SIZE || offset % 8 !== 0) return -XEN_EINVAL
-    if (this.#fifo?.hasControlBlock(vcpu)) return -XEN_EINVAL
-    const mfn = this.takeFrame(gfn)
-    if (mfn === undefined) return -XEN_EINVAL
-    const fifo = this.#fifo ?? this.#newFifo()
-    fifo.setControlBlock(vcpu, mfn, offset)
-    if (!this.#fifo) {
-      this.#fifo = fifo
-      this.channels.switchAbi(fifo)
-    }
-    return 0
-  }
-
-  /** EVTCHNOP_expand_array: one more page of event words. */
-  expandArray(gfn: bigint): number {
-    const fifo = this.#fifo
-    if (!fifo) return -XEN_EOPNOTSUPP
-    const mfn = fifo.isArrayFull ? undefined : this.takeFrame(gfn)
-    if (mfn === undefined) return fifo.isArrayFull ? fifo.addArrayPage(0 as Mfn) : -XEN_EINVAL
-    const from = fifo.wordCount
-    fifo.addArrayPage(mfn)
-    this.channels.raiseLatched(from, fifo.wordCount)
-    return 0
-  }
-
-  /** EVTCHNOP_reset: closes all ports and goes back to two-level events. */
-  resetEvents(): void {
-    this.channels.closeAll()
-    if (!this.#fifo) return
-    for (const mfn of this.#fifo.frames()) this.world.memory.table.put(mfn)
-    this.#fifo = undefined
-    this.channels.switchAbi(this.#firstAbi())
-  }
-
   /** Gives back everything. Frames that other domains still map live on until they let go. */
   destroy(): void {
     this.isDying = true
-    this.channels.destroy()
+    this.events.destroy()
     const { table } = this.world.memory
-    for (const mfn of this.#fifo?.frames() ?? []) table.put(mfn)
-    this.#fifo = undefined
     for (const vcpu of this.vcpus) {
       vcpu.destroy()
       const old = vcpu.info.reset(vcpu.id)
@@ -369,7 +325,7 @@ export class Domain implements GrantParty {
 
   save(): DomainSave {
     return {
-      version: 1,
+      version: 2,
       domid: this.domid,
       maxPages: this.maxPages,
       vmAssist: this.vmAssist,
@@ -384,9 +340,7 @@ export class Domain implements GrantParty {
       shared: this.shared.save(),
       params: this.params.save(),
       grants: this.grants.save(),
-      channels: this.channels.save(),
-      maxPort: this.channels.maxPort,
-      abi: this.#saveAbi(),
+      events: this.events.save(),
       ports: this.ports.save(),
       watchdogs: this.watchdogs.map(({ timer, isUsed }) => ({ timer: timer.save(), isUsed })),
       vcpus: this.vcpus.map((vcpu) => vcpu.save()),
@@ -398,7 +352,7 @@ export class Domain implements GrantParty {
    * restored before; the frame table and the memory are restored afterwards.
    */
   restore(save: DomainSave): void {
-    invariant(save.version === 1, `a domain of version ${save.version} is not known`)
+    invariant(save.version === 2, `a domain of version ${save.version} is not known`)
     invariant(save.vcpus.length === this.vcpus.length, 'a domain cannot change its vCPUs')
     this.maxPages = save.maxPages
     this.vmAssist = save.vmAssist
@@ -413,8 +367,7 @@ export class Domain implements GrantParty {
     this.shared.restore(save.shared)
     this.params.restore(save.params)
     this.grants.restore(save.grants)
-    this.channels.restore(save.channels, this.#restoreAbi(save.abi))
-    this.channels.maxPort = save.maxPort
+    this.events.restore(save.events)
     this.ports.restore(save.ports)
     save.watchdogs.forEach(({ timer, isUsed }, i) => {
       const watchdog = this.watchdogs[i]
@@ -425,59 +378,12 @@ export class Domain implements GrantParty {
     save.vcpus.forEach((state, i) => this.vcpus[i]?.restore(state))
   }
 
-  #saveAbi(): AbiSave {
-    const { abi } = this.channels
-    if (abi instanceof FifoEvents) return { kind: 'FIFO', state: abi.save() }
-    if (abi instanceof HostEvents) return { kind: 'host', state: abi.save() }
-    return { kind: '2-level' }
-  }
-
-  #restoreAbi(save: AbiSave): EventAbi {
-    this.#fifo = undefined
-    switch (save.kind) {
-      case 'FIFO':
-        this.#fifo = this.#newFifo()
-        this.#fifo.restore(save.state)
-        return this.#fifo
-      case 'host': {
-        // The services attach themselves to the object that is there.
-        const events = this.hostEvents ?? new HostEvents(() => this.world.hostEventsWanted())
-        events.restore(save.state)
-        return events
-      }
-      case '2-level':
-        return this.#firstAbi()
-    }
-  }
-
   #newXenFrame(): Mfn {
     const { memory } = this.world
     const mfn = memory.table.allocate(this.domid, { xenHeap: true })
     invariant(mfn !== undefined, 'no frame is free for a new domain')
     memory.clear(mfn)
     return mfn
-  }
-
-  #firstAbi(): EventAbi {
-    if (this.config.vcpus === 0) return new HostEvents(() => this.world.hostEventsWanted())
-    return new TwoLevelEvents(this.shared, this.#infos(), this.#eventTarget())
-  }
-
-  #newFifo(): FifoEvents {
-    return new FifoEvents(this.world.memory, this.#infos(), this.#eventTarget())
-  }
-
-  #infos() {
-    return this.vcpus.map((vcpu) => vcpu.info)
-  }
-
-  #eventTarget() {
-    return {
-      upcall: (vcpu: number) => this.vcpus[vcpu]?.upcall(),
-      wakePollers: (port: number) => {
-        for (const vcpu of this.vcpus) vcpu.wakeFromPoll(port)
-      },
-    }
   }
 
   #watchdogBit(): void {

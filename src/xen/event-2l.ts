@@ -66,7 +66,7 @@ export class TwoLevelEvents implements EventAbi {
   }
 
   #select(number: number): void {
-    const id = this.#ports.vcpu[number] as number
+    const id = this.#ports.vcpu(number)
     const vcpu = this.#vcpus[id]
     if (!vcpu || vcpu.testAndSetSelector(number >>> (this.#shared.width === 64 ? 6 : 5))) return
     if (!vcpu.testAndSetUpcallPending()) this.#target.upcall(id)

@@ -12,7 +12,7 @@ import { invariant } from '../base/errors.ts'
 import { FRAME_BYTES, type Mfn } from '../machine/frame-table.ts'
 import type { Width } from './abi/structure.ts'
 import type { EventAbi, EventTarget } from './event-abi.ts'
-import { type EventPorts, PortState } from './event-port.ts'
+import type { EventPorts } from './event-port.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import type { VcpuInfo } from './shared-info.ts'
 
@@ -97,9 +97,8 @@ export class ThreeLevelEvents implements EventAbi {
    */
   setSelector(vcpu: number, mfn: Mfn, offset: number): void {
     this.#selectors[vcpu] = { mfn, offset }
-    const { state, vcpu: told, count } = this.#ports
-    for (let number = 1; number < count; number++) {
-      if (state[number] === PortState.free || told[number] !== vcpu) continue
+    for (let number = 1; number < this.#ports.count; number++) {
+      if (!this.#ports.isBound(number) || this.#ports.vcpu(number) !== vcpu) continue
       if (this.isPending(number) && !this.isMasked(number)) this.#select(number)
     }
   }
@@ -169,7 +168,7 @@ export class ThreeLevelEvents implements EventAbi {
 
   /** From the inside out, so that whoever sees a bit also finds the one below it. */
   #select(number: number): void {
-    const id = this.#ports.vcpu[number] as number
+    const id = this.#ports.vcpu(number)
     const vcpu = this.#vcpus[id]
     const selector = this.#selectors[id]
     // Without a second selector the event waits for it; see setSelector.

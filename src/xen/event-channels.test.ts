@@ -67,11 +67,11 @@ test('both ends of every channel agree, whatever domains do', () => {
             channels.bindVcpu(port, value & 1)
             break
           case 'reset':
-            domain.resetEvents()
+            domain.events.reset()
             break
           case 'fifo':
-            domain.initControl(20n, 72 * (value & 1), value & 1)
-            domain.expandArray(21n)
+            domain.events.initControl(20n, 72 * (value & 1), value & 1)
+            domain.events.expandArray(21n)
             break
           case 'destroy':
             if (destructions++ > 1) break
@@ -81,7 +81,7 @@ test('both ends of every channel agree, whatever domains do', () => {
         }
         check(host)
       }
-      for (const { domain } of guests) domain.resetEvents()
+      for (const { domain } of guests) domain.events.reset()
       for (const { domain } of guests) assert.deepEqual(domain.channels.boundPorts(), [])
     }),
     { numRuns: 50 },
@@ -113,8 +113,8 @@ function check(host: TestHost): void {
 test('a port that is still linked in a FIFO queue is not given out again', () => {
   const guest = new TestHost().guest()
   const { domain } = guest
-  domain.initControl(20n, 0, 0)
-  domain.expandArray(21n)
+  domain.events.initControl(20n, 0, 0)
+  domain.events.expandArray(21n)
   const port = domain.channels.bindIpi(0)
   domain.channels.raise(port)
   domain.channels.close(port)
@@ -134,8 +134,8 @@ test('a domain that is ending gives out no ports', () => {
 test('an event of a closed port is not left for whoever gets the port next', () => {
   for (const isFifo of [false, true]) {
     const { domain } = new TestHost().guest()
-    if (isFifo) domain.initControl(20n, 0, 0)
-    if (isFifo) domain.expandArray(21n)
+    if (isFifo) domain.events.initControl(20n, 0, 0)
+    if (isFifo) domain.events.expandArray(21n)
     const port = domain.channels.allocUnbound(0)
     // Without a control block for its processor, FIFO marks the event but links nothing.
     domain.channels.bindVcpu(port, 1)

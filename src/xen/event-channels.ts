@@ -1,6 +1,6 @@
 // The event channels of a domain: which ports exist, what they are bound to, and who may bind, send
 // and close (Xen's common/event_channel.c as its guests see it). How a guest is told of an event is
-// the ABI's business (event-2l, event-fifo, event-host). Answers are 0 or a port number, or Xen's
+// the ABI's business (event-2l, event-3l, event-fifo, event-host). Answers are 0 or a port number, or Xen's
 // error number negated.
 //
 // Invariant: an interdomain port's other end exists, is interdomain, and names this end.
@@ -16,10 +16,14 @@ import {
 } from './abi/errno.ts'
 import { EVTCHN_FIFO_PRIORITY_MIN } from './abi/event-channel.ts'
 import { NR_VIRQS, VIRQ_DEBUG, VIRQ_TIMER, VIRQ_XENOPROF, VIRQ_XENPMU } from './abi/xen.ts'
-import { type EventAbi, type EventPort, newPort, PortState } from './event-port.ts'
-
-/** Xen allocates ports in buckets of this many: numbers in a bucket are valid, if not in use. */
-const PORTS_PER_BUCKET = 64
+import type { EventAbi } from './event-abi.ts'
+import {
+  type EventPort,
+  type EventPorts,
+  type EventPortsState,
+  PORT_XENS,
+  PortState,
+} from './event-port.ts'
 
 /** VIRQs that each processor has for itself; the others are the domain's. */
 const PER_VCPU_VIRQS: ReadonlySet<number> = new Set([
@@ -31,7 +35,7 @@ const PER_VCPU_VIRQS: ReadonlySet<number> = new Set([
 
 export interface EventChannelsOptions {
   readonly domid: number
-  /** The highest port number the domain may use (max_event_channels of xl; 1023 by default). */
+  /** The highest port number the domain may use (max_event_channels of xl). */
   readonly maxPort: number
   readonly vcpuCount: number
   /** PIRQs that exist; 0 for a domain without interrupts of devices. */
@@ -42,8 +46,8 @@ export interface EventChannelsOptions {
 
 /** The plain form of {@link EventChannels}, without that of the ABI. */
 export interface EventChannelsState {
-  readonly version: 1
-  readonly ports: readonly EventPort[]
+  readonly version: 2
+  readonly ports: EventPortsState
   readonly virqs: readonly (readonly number[])[]
 }
 
@@ -52,25 +56,28 @@ export class EventChannels {
   /** May be lowered or raised by the toolstack while the domain lives. */
   maxPort: number
   readonly #options: EventChannelsOptions
+  readonly #ports: EventPorts
   #abi: EventAbi
-  /** A multiple of the bucket size; port 0 is never given out. */
-  #ports: EventPort[] = []
   /** No port below this one is free. */
   #lowestFree = 1
   /** By processor and VIRQ: the bound port, or 0. */
   #virqs: number[][]
+  /** By PIRQ: the bound port. */
+  readonly #pirqs = new Map<number, number>()
   #isClosing = false
+  /** Ports that were looked at in search of a free one, in all: what that has cost. */
+  scanned = 0
 
-  constructor(options: EventChannelsOptions, abi: EventAbi) {
+  /** `ports` is empty, and the table that the ABI looks at. */
+  constructor(options: EventChannelsOptions, ports: EventPorts, abi: EventAbi) {
     this.domid = options.domid
     this.maxPort = options.maxPort
     this.#options = options
+    this.#ports = ports
     this.#abi = abi
     this.#virqs = Array.from({ length: options.vcpuCount }, () =>
       new Array<number>(NR_VIRQS).fill(0),
     )
-    this.#addBucket()
-    this.#port(0).state = PortState.reserved
   }
 
   /** How the guest is told. */
@@ -78,55 +85,58 @@ export class EventChannels {
     return this.#abi
   }
 
-  /** Changes the way of telling; events that are pending under the old one are raised again. */
+  /** Bytes of the host that the ports take. */
+  get bytes(): number {
+    return this.#ports.bytes
+  }
+
+  /** Changes the way of telling. What is masked stays so, what is pending is raised again. */
   switchAbi(abi: EventAbi): void {
     const old = this.#abi
     this.#abi = abi
-    this.#ports.forEach((port, number) => {
-      if (!isBound(port)) return
-      const wasPending = old.isPending(number, port)
-      abi.initialise(number, port)
-      if (wasPending) abi.setPending(number, port)
-    })
+    for (const number of this.boundPorts()) {
+      const wasPending = old.isPending(number)
+      const wasMasked = old.isMasked(number)
+      old.clearPending(number)
+      abi.initialise(number)
+      if (wasMasked) abi.mask(number)
+      if (wasPending) abi.setPending(number)
+    }
   }
 
   /** Has the port number been allocated, whether it is in use or not. */
   isValid(number: number): boolean {
-    return number >= 0 && number < this.#ports.length
+    return number >= 0 && number < this.#ports.count
   }
 
   /** A port, to look at; undefined if it is not valid. */
-  port(number: number): Readonly<EventPort> | undefined {
-    return this.#ports[number]
+  port(number: number): EventPort | undefined {
+    return this.#ports.look(number)
   }
 
   /** Ports that are bound to something, in ascending order. */
   boundPorts(): number[] {
     const bound: number[] = []
-    this.#ports.forEach((port, number) => {
-      if (isBound(port)) bound.push(number)
-    })
+    for (let number = 1; number < this.#ports.count; number++) {
+      if (this.#ports.isBound(number)) bound.push(number)
+    }
     return bound
   }
 
   isPending(number: number): boolean {
-    const port = this.#ports[number]
-    return port !== undefined && isBound(port) && this.#abi.isPending(number, port)
+    return this.#ports.isBound(number) && this.#abi.isPending(number)
   }
 
   isMasked(number: number): boolean {
-    const port = this.#ports[number]
-    return port === undefined || !isBound(port) || this.#abi.isMasked(number, port)
+    return !this.#ports.isBound(number) || this.#abi.isMasked(number)
   }
 
   /** EVTCHNOP_alloc_unbound: a port that `remote` may bind to. */
   allocUnbound(remote: number): number {
     const number = this.#allocate()
     if (number < 0) return number
-    const port = this.#port(number)
-    port.state = PortState.unbound
-    port.remoteDomid = remote
-    this.#abi.initialise(number, port)
+    this.#ports.bind(number, PortState.unbound, remote, 0)
+    this.#abi.initialise(number)
     return number
   }
 
@@ -136,20 +146,18 @@ export class EventChannels {
     if (!remote) return -XEN_ESRCH
     const number = this.#allocate()
     if (number < 0) return number
-    const other = remote.#ports[remotePort]
-    if (other?.state !== PortState.unbound || other.remoteDomid !== this.domid) {
+    const others = remote.#ports
+    if (
+      others.state(remotePort) !== PortState.unbound ||
+      others.remoteDomid(remotePort) !== this.domid
+    ) {
       return -XEN_EINVAL
     }
-    const port = this.#port(number)
-    port.state = PortState.interdomain
-    port.remoteDomid = remoteDomid
-    port.remotePort = remotePort
-    this.#abi.initialise(number, port)
-    other.state = PortState.interdomain
-    other.remoteDomid = this.domid
-    other.remotePort = number
+    this.#ports.bind(number, PortState.interdomain, remoteDomid, remotePort)
+    this.#abi.initialise(number)
+    others.bind(remotePort, PortState.interdomain, this.domid, number)
     // The other side may have sent before anybody was bound: say so once, to be safe.
-    this.#abi.setPending(number, port)
+    this.#abi.setPending(number)
     return number
   }
 
@@ -174,43 +182,47 @@ export class EventChannels {
   /** EVTCHNOP_bind_pirq. */
   bindPirq(pirq: number): number {
     if (pirq >= this.#options.pirqCount) return -XEN_EINVAL
-    const isTaken = this.#ports.some(
-      (port) => port.state === PortState.pirq && port.source === pirq,
-    )
-    if (isTaken) return -XEN_EEXIST
-    return this.#bindLocal(PortState.pirq, pirq, 0)
+    if (this.#pirqs.has(pirq)) return -XEN_EEXIST
+    const number = this.#bindLocal(PortState.pirq, pirq, 0)
+    if (number >= 0) this.#pirqs.set(pirq, number)
+    return number
   }
 
   /** EVTCHNOP_close. `isGuest` is false when Xen closes a port of its own. */
   close(number: number, isGuest = true): number {
-    const port = this.#ports[number]
-    if (!port || !isBound(port) || (isGuest && port.isXens)) return -XEN_EINVAL
-    if (port.state === PortState.virq) {
-      for (const virqs of this.#virqs) {
-        if (virqs[port.source] === number) virqs[port.source] = 0
-      }
+    const ports = this.#ports
+    if (!ports.isBound(number) || (isGuest && this.#isXens(number))) return -XEN_EINVAL
+    const detail = ports.detail(number)
+    switch (ports.state(number)) {
+      case PortState.virq:
+        for (const virqs of this.#virqs) if (virqs[detail] === number) virqs[detail] = 0
+        break
+      case PortState.pirq:
+        this.#pirqs.delete(detail)
+        break
+      case PortState.interdomain:
+        this.#leave(number, ports.remoteDomid(number), detail)
+        break
+      default:
     }
-    if (port.state === PortState.interdomain) this.#leave(number, port)
-    this.#abi.clearPending(number, port)
-    const { lastVcpu, lastPriority } = port
-    // Which queue it was last on outlives it: the guest may still have it linked there.
-    Object.assign(port, newPort(), { lastVcpu, lastPriority })
+    this.#abi.clearPending(number)
+    ports.free(number)
     this.#lowestFree = Math.min(this.#lowestFree, number)
     return 0
   }
 
   /** EVTCHNOP_send: to the other end, or to a processor of its own. */
   send(number: number): number {
-    const port = this.#ports[number]
-    if (!port || port.isXens) return -XEN_EINVAL
-    switch (port.state) {
+    const ports = this.#ports
+    if (this.#isXens(number)) return -XEN_EINVAL
+    switch (ports.state(number)) {
       case PortState.interdomain: {
-        const remote = this.#options.channelsOf(port.remoteDomid)
-        remote?.raise(port.remotePort)
+        const remote = this.#options.channelsOf(ports.remoteDomid(number))
+        remote?.raise(ports.detail(number))
         return 0
       }
       case PortState.ipi:
-        this.#abi.setPending(number, port)
+        this.#abi.setPending(number)
         return 0
       case PortState.unbound:
         return 0
@@ -221,8 +233,13 @@ export class EventChannels {
 
   /** An event for a port of this domain, whoever it comes from. */
   raise(number: number): void {
-    const port = this.#ports[number]
-    if (port && isBound(port)) this.#abi.setPending(number, port)
+    if (this.#ports.isBound(number)) this.#abi.setPending(number)
+  }
+
+  /** Raises a PIRQ, if it is bound. */
+  raisePirq(pirq: number): void {
+    const number = this.#pirqs.get(pirq)
+    if (number !== undefined) this.raise(number)
   }
 
   /** Raises a VIRQ, if it is bound. `vcpu` is 0 for those of the whole domain. */
@@ -234,11 +251,11 @@ export class EventChannels {
   /** EVTCHNOP_bind_vcpu: the processor that is told of the next event. */
   bindVcpu(number: number, vcpu: number): number {
     if (vcpu >= this.#virqs.length) return -XEN_ENOENT
-    const port = this.#ports[number]
-    if (!port || port.isXens) return -XEN_EINVAL
-    switch (port.state) {
+    const ports = this.#ports
+    if (this.#isXens(number)) return -XEN_EINVAL
+    switch (ports.state(number)) {
       case PortState.virq:
-        if (PER_VCPU_VIRQS.has(port.source)) return -XEN_EINVAL
+        if (PER_VCPU_VIRQS.has(ports.detail(number))) return -XEN_EINVAL
         break
       case PortState.unbound:
       case PortState.interdomain:
@@ -247,31 +264,38 @@ export class EventChannels {
       default:
         return -XEN_EINVAL
     }
-    port.vcpu = vcpu
+    ports.setVcpu(number, vcpu)
     return 0
   }
 
   /** EVTCHNOP_unmask. */
   unmask(number: number): number {
-    const port = this.#ports[number]
-    if (!port) return -XEN_EINVAL
-    if (isBound(port)) this.#abi.unmask(number, port)
+    if (!this.isValid(number)) return -XEN_EINVAL
+    if (this.#ports.isBound(number)) this.#abi.unmask(number)
     return 0
   }
 
   /** EVTCHNOP_set_priority. */
   setPriority(number: number, priority: number): number {
-    const port = this.#ports[number]
-    if (!port) return -XEN_EINVAL
+    if (!this.isValid(number)) return -XEN_EINVAL
     if (!this.#abi.setPriority) return -XEN_ENOSYS
     if (priority > EVTCHN_FIFO_PRIORITY_MIN) return -XEN_EINVAL
-    this.#abi.setPriority(number, port, priority)
+    this.#abi.setPriority(number, priority)
     return 0
   }
 
-  /** Closes every port that the guest may close (EVTCHNOP_reset without the change of ABI). */
-  closeAll(isGuest = true): void {
-    for (let number = 1; number < this.#ports.length; number++) this.close(number, isGuest)
+  /**
+   * Closes the ports that the guest may close (EVTCHNOP_reset without the change of ABI), `most` of
+   * them at most. False if there are more.
+   */
+  closeAll(isGuest = true, most = Number.POSITIVE_INFINITY): boolean {
+    let closed = 0
+    for (let number = 1; number < this.#ports.count; number++) {
+      if (!this.#ports.isBound(number)) continue
+      if (closed === most) return false
+      if (this.close(number, isGuest) === 0) closed++
+    }
+    return true
   }
 
   /** The domain ends: closes everything and gives no more ports out. */
@@ -282,65 +306,56 @@ export class EventChannels {
 
   /** Gives a port to Xen: the guest can no longer send through, move or close it. */
   attachXen(number: number): void {
-    this.#port(number).isXens = true
-  }
-
-  /** Raises what was remembered while the page of its event word was missing. */
-  raiseLatched(from: number, to: number): void {
-    for (let number = from; number < Math.min(to, this.#ports.length); number++) {
-      const port = this.#port(number)
-      if (!port.isLatched) continue
-      port.isLatched = false
-      this.raise(number)
-    }
+    invariant(this.isValid(number), `port ${number} of domain ${this.domid} does not exist`)
+    this.#ports.setFlag(number, PORT_XENS)
   }
 
   save(): EventChannelsState {
     return {
-      version: 1,
-      ports: this.#ports.map((port) => ({ ...port })),
+      version: 2,
+      ports: this.#ports.save(),
       virqs: this.#virqs.map((virqs) => [...virqs]),
     }
   }
 
   /** Takes a saved state together with the ABI that was in force. */
   restore(state: EventChannelsState, abi: EventAbi): void {
-    invariant(state.version === 1, `event channels of version ${state.version} are not known`)
+    invariant(state.version === 2, `event channels of version ${state.version} are not known`)
     this.#abi = abi
-    this.#ports = state.ports.map((port) => ({ ...port }))
+    this.#ports.restore(state.ports)
     this.#virqs = state.virqs.map((virqs) => [...virqs])
+    this.#pirqs.clear()
+    for (const number of this.boundPorts()) {
+      if (this.#ports.state(number) !== PortState.pirq) continue
+      this.#pirqs.set(this.#ports.detail(number), number)
+    }
     this.#lowestFree = 1
   }
 
-  #port(number: number): EventPort {
-    const port = this.#ports[number]
-    invariant(port, `port ${number} of domain ${this.domid} does not exist`)
-    return port
+  #isXens(number: number): boolean {
+    return this.#ports.has(number, PORT_XENS)
   }
 
   #bindLocal(state: PortState, source: number, vcpu: number): number {
     const number = this.#allocate()
     if (number < 0) return number
-    const port = this.#port(number)
-    port.state = state
-    port.source = source
-    port.vcpu = vcpu
-    this.#abi.initialise(number, port)
+    this.#ports.bind(number, state, 0, source)
+    this.#ports.setVcpu(number, vcpu)
+    this.#abi.initialise(number)
     return number
   }
 
   /** The other end of a channel that ends here may be bound to again by this domain. */
-  #leave(number: number, port: EventPort): void {
-    const remote = this.#options.channelsOf(port.remoteDomid)
-    const other = remote && remote.#ports[port.remotePort]
+  #leave(number: number, remoteDomid: number, remotePort: number): void {
+    const remote = this.#options.channelsOf(remoteDomid)
+    const others = remote && remote.#ports
     invariant(
-      other?.state === PortState.interdomain &&
-        other.remoteDomid === this.domid &&
-        other.remotePort === number,
+      others?.state(remotePort) === PortState.interdomain &&
+        others.remoteDomid(remotePort) === this.domid &&
+        others.detail(remotePort) === number,
       `port ${number} of domain ${this.domid} is bound to a port that is not bound to it`,
     )
-    other.state = PortState.unbound
-    other.remotePort = 0
+    others.bind(remotePort, PortState.unbound, this.domid, 0)
   }
 
   #allocate(): number {
@@ -348,26 +363,14 @@ export class EventChannels {
     const limit = Math.min(this.maxPort + 1, this.#abi.maxPorts)
     let isExact = true
     for (let number = this.#lowestFree; number < limit; number++) {
-      if (!this.isValid(number)) this.#addBucket()
-      const port = this.#port(number)
-      if (port.state !== PortState.free) continue
-      if (this.#abi.isBusy(number, port)) {
-        if (isExact) this.#lowestFree = number
-        isExact = false
-        continue
-      }
-      // The port is taken only once its state is set: a failing bind leaves it free.
+      this.scanned++
+      if (!this.isValid(number)) this.#ports.addBucket()
+      if (this.#ports.state(number) !== PortState.free) continue
       if (isExact) this.#lowestFree = number
-      return number
+      // The port is taken only once its state is set: a failing bind leaves it free.
+      if (!this.#abi.isBusy(number)) return number
+      isExact = false
     }
     return -XEN_ENOSPC
   }
-
-  #addBucket(): void {
-    for (let i = 0; i < PORTS_PER_BUCKET; i++) this.#ports.push(newPort())
-  }
-}
-
-function isBound(port: EventPort): boolean {
-  return port.state !== PortState.free && port.state !== PortState.reserved
 }

@@ -2,10 +2,10 @@
 // bound to a callback. Callbacks are not called in the middle of whatever raised the event: they
 // wait until the hypervisor says so (`deliver`), in the order of the events.
 
-import type { EventAbi } from './event-port.ts'
+import type { EventAbi } from './event-abi.ts'
 
-/** Port numbers of a control domain are below this, as with FIFO. */
-const MAX_PORTS = 2 ** 17
+/** Port numbers of a control domain are below this: each of its guests may have many. */
+export const MAX_HOST_PORTS = 2 ** 20
 
 /** Calls of one `deliver` at most: services that answer each other come back in the next one. */
 const MAX_CALLS = 4096
@@ -18,7 +18,7 @@ export interface HostEventsState {
 
 export class HostEvents implements EventAbi {
   readonly name = 'host'
-  readonly maxPorts = MAX_PORTS
+  readonly maxPorts = MAX_HOST_PORTS
   /** Pending ports in the order of their events. */
   readonly #pending = new Set<number>()
   readonly #handlers = new Map<number, () => void>()
@@ -71,6 +71,8 @@ export class HostEvents implements EventAbi {
   clearPending(number: number): void {
     this.#pending.delete(number)
   }
+
+  mask(): void {}
 
   unmask(): void {}
 

@@ -1,7 +1,7 @@
 // The hypervisor's own access to machine frames: aligned words, bits and bytes, within one frame.
 // Every store is reported, because a page may hold code that the processor has decoded.
 
-import { invariant } from '../base/errors.ts'
+import { Bug } from '../base/errors.ts'
 import { FRAME_BYTES, type FrameTable, type Mfn } from '../machine/frame-table.ts'
 
 /** The host's memory as seen through its views, which may be replaced when it grows. */
@@ -99,29 +99,33 @@ export class FrameMemory {
 
   /** Sets a bit of a bitmap, and says whether it was set before. */
   testAndSetBit(mfn: Mfn, offset: number, bit: number): boolean {
-    const at = offset + (bit >>> 3)
-    const old = this.get8(mfn, at)
+    const at = this.#at(mfn, offset + (bit >>> 3), 1)
+    const { u8 } = this.#memory
+    const old = u8[at] as number
     const mask = 1 << (bit & 7)
     if (old & mask) return true
-    this.set8(mfn, at, old | mask)
+    u8[at] = old | mask
+    this.#written(at, 1)
     return false
   }
 
   /** Clears a bit of a bitmap, and says whether it was set before. */
   testAndClearBit(mfn: Mfn, offset: number, bit: number): boolean {
-    const at = offset + (bit >>> 3)
-    const old = this.get8(mfn, at)
+    const at = this.#at(mfn, offset + (bit >>> 3), 1)
+    const { u8 } = this.#memory
+    const old = u8[at] as number
     const mask = 1 << (bit & 7)
     if (!(old & mask)) return false
-    this.set8(mfn, at, old & ~mask)
+    u8[at] = old & ~mask
+    this.#written(at, 1)
     return true
   }
 
   #at(mfn: Mfn, offset: number, length: number): number {
-    invariant(
-      this.table.contains(mfn) && offset >= 0 && offset + length <= FRAME_BYTES,
-      `bytes ${offset} to ${offset + length} are not in frame ${mfn}`,
-    )
+    // Not invariant(): the message would be put together at every access.
+    if (!this.table.contains(mfn) || offset < 0 || offset + length > FRAME_BYTES) {
+      throw new Bug(`bytes ${offset} to ${offset + length} are not in frame ${mfn}`)
+    }
     return this.table.offsetOf(mfn) + offset
   }
 }

@@ -45,6 +45,8 @@ export interface HvmParamsState {
 }
 
 export class HvmParams {
+  /** The vector injected when events are pending (CALLBACK_IRQ of type 2); 0 for none. */
+  callbackVector = 0
   #values: bigint[] = new Array<bigint>(HVM_NR_PARAMS).fill(0n)
 
   constructor() {
@@ -74,12 +76,7 @@ export class HvmParams {
   set(index: number, value: bigint): void {
     invariant(HvmParams.isKnown(index), `there is no HVM parameter ${index}`)
     this.#values[index] = BigInt.asUintN(64, value)
-  }
-
-  /** The vector injected when events are pending (CALLBACK_IRQ of type 2); 0 for none. */
-  get callbackVector(): number {
-    const value = this.get(HVM_PARAM_CALLBACK_IRQ)
-    return value >> 56n === BigInt(HVM_PARAM_CALLBACK_TYPE_VECTOR) ? Number(value & 0xffn) : 0
+    if (index === HVM_PARAM_CALLBACK_IRQ) this.#takeCallback()
   }
 
   save(): HvmParamsState {
@@ -89,5 +86,13 @@ export class HvmParams {
   restore(state: HvmParamsState): void {
     invariant(state.version === 1, `HVM parameters of version ${state.version} are not known`)
     this.#values = [...state.values]
+    this.#takeCallback()
+  }
+
+  /** The vector is asked for at every look for interrupts: it is worked out only here. */
+  #takeCallback(): void {
+    const value = this.get(HVM_PARAM_CALLBACK_IRQ)
+    const isVector = value >> 56n === BigInt(HVM_PARAM_CALLBACK_TYPE_VECTOR)
+    this.callbackVector = isVector ? Number(value & 0xffn) : 0
   }
 }

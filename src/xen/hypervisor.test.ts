@@ -269,9 +269,9 @@ test('a domain that has used everything gives everything back', () => {
   const free = host.frames.freeFrames
   const guest = host.guest()
   const { domain } = guest
-  domain.initControl(20n, 0, 0)
-  domain.initControl(20n, 128, 1)
-  domain.expandArray(21n)
+  domain.events.initControl(20n, 0, 0)
+  domain.events.initControl(20n, 128, 1)
+  domain.events.expandArray(21n)
   domain.grants.grow(5)
   domain.grants.setVersion(2)
   domain.channels.bindVirq(abi.VIRQ_TIMER, 0)

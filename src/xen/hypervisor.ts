@@ -10,6 +10,7 @@ import { XEN_ENOSYS, XEN_EPERM } from './abi/errno.ts'
 import { DOMID_FIRST_RESERVED } from './abi/xen.ts'
 import { Domain, type DomainConfig, type DomainSave, type DomainWorld } from './domain.ts'
 import type { EventChannels } from './event-channels.ts'
+import { MAX_HOST_PORTS } from './event-host.ts'
 import { FrameMemory, type HostMemoryViews } from './frame-memory.ts'
 import type { GrantParty } from './grant-map.ts'
 import { GuestAccess } from './guest-access.ts'
@@ -111,7 +112,13 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
     this.scheduler = new Scheduler(this, options)
     this.control = new Domain(
       0,
-      { name: 'Domain-0', vcpus: 0, maxPages: 0, maxPort: 2 ** 17 - 1, maxMaptrackFrames: 4096 },
+      {
+        name: 'Domain-0',
+        vcpus: 0,
+        maxPages: 0,
+        maxPort: MAX_HOST_PORTS - 1,
+        maxMaptrackFrames: 4096,
+      },
       this,
     )
     this.#add(this.control)

@@ -6,41 +6,14 @@ import { test } from 'node:test'
 import { SCHEDOP_poll, sched_poll } from './abi/sched.ts'
 import { __HYPERVISOR_sched_op, VIRQ_TIMER } from './abi/xen.ts'
 import { createGuestPort, mapGrantedPage } from './host-services.ts'
-import { TestGuest, TestHost } from './testing/test-host.ts'
-
-/** Everything in the order in which it has to be restored. */
-function moveHost(from: TestHost): TestHost {
-  const state = structuredClone({
-    clock: from.clock.save(),
-    timers: from.timers.save(),
-    hypervisor: from.hypervisor.save(),
-    frames: from.frames.save(),
-    memory: from.memory.u8,
-  })
-  const to = new TestHost()
-  to.clock.restore(state.clock)
-  to.timers.restore(state.timers)
-  to.hypervisor.restore(state.hypervisor, (domid) => {
-    const config = from.hypervisor.domain(domid)?.config
-    assert.ok(config)
-    return config
-  })
-  to.frames.restore(state.frames)
-  to.memory.u8.set(state.memory)
-  return to
-}
-
-function guestOf(host: TestHost, like: TestGuest): TestGuest {
-  const domain = host.hypervisor.domain(like.domain.domid)
-  assert.ok(domain)
-  return new TestGuest(host, domain)
-}
+import { guestOf, moveHost } from './testing/move-host.ts'
+import { TestHost } from './testing/test-host.ts'
 
 test('the saved state of a restored host is that of the host it came from', () => {
   const host = new TestHost()
   const [a, b] = [host.guest(), host.guest({ vcpus: 3, maxPort: 200 })]
-  a.domain.initControl(20n, 0, 0)
-  a.domain.expandArray(21n)
+  a.domain.events.initControl(20n, 0, 0)
+  a.domain.events.expandArray(21n)
   const port = a.domain.channels.allocUnbound(b.domain.domid)
   b.domain.channels.bindInterdomain(a.domain.domid, port)
   a.domain.channels.setPriority(port, 3)
@@ -67,8 +40,8 @@ test('the saved state of a restored host is that of the host it came from', () =
 test('events go on where they were: queues, tails and ports', () => {
   const host = new TestHost()
   const guest = host.guest()
-  guest.domain.initControl(20n, 0, 0)
-  guest.domain.expandArray(21n)
+  guest.domain.events.initControl(20n, 0, 0)
+  guest.domain.events.expandArray(21n)
   const ports = [0, 0, 0].map(() => guest.domain.channels.bindIpi(0))
   guest.domain.channels.raise(ports[0] as number)
   const moved = guestOf(moveHost(host), guest)

@@ -96,6 +96,10 @@ export class SharedInfo {
     return this.memory.testBit(this.#mfn, PLACES[this.width].mask, port)
   }
 
+  setMask(port: number): void {
+    this.memory.testAndSetBit(this.#mfn, PLACES[this.width].mask, port)
+  }
+
   testAndClearMask(port: number): boolean {
     return this.memory.testAndClearBit(this.#mfn, PLACES[this.width].mask, port)
   }
@@ -194,6 +198,14 @@ export class VcpuInfo {
     if (!this.exists) return true
     const at = this.#offset + PLACES[this.#shared.width].pendingSelector
     return this.#shared.memory.testAndSetBit(this.#mfn as Mfn, at, word)
+  }
+
+  /** Clears evtchn_pending_sel. */
+  clearSelectors(): void {
+    if (!this.exists) return
+    const { memory, width } = this.#shared
+    const at = this.#offset + PLACES[width].pendingSelector
+    memory.write(this.#mfn as Mfn, at, new Uint8Array(width / 8))
   }
 
   /** Sets all of evtchn_pending_sel: whatever may be pending has to be looked for. */

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { ConsoleText } from '../../src/cli/console-text.ts'
 import { demoGuest } from '../../src/node/debian-guests.ts'
 import { Host } from '../../src/node/host.ts'
-import type { Domain, DomainConfig, DomainEnd } from '../../src/node/host-types.ts'
+import type { Domain, DomainConfig, DomainEnd, HostOptions } from '../../src/node/host-types.ts'
 import { answerTo, PROMPT } from './command.ts'
 
 export class Session {
@@ -25,8 +25,11 @@ export class Session {
   }
 
   /** A domain that is built and does not run yet. */
-  static async create(config: Partial<DomainConfig> = {}): Promise<Session> {
-    const host = await Host.create({ time: 'virtual' })
+  static async create(
+    config: Partial<DomainConfig> = {},
+    options: Partial<HostOptions> = {},
+  ): Promise<Session> {
+    const host = await Host.create({ time: 'virtual', ...options })
     const domain = await host.createDomain({
       ...(await demoGuest()),
       name: 'guest',

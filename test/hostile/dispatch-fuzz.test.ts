@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { performance } from 'node:perf_hooks'
 import { test } from 'node:test'
+import * as threeLevelAbi from '../../src/xen/abi/event-channel-3l.ts'
 import * as eventAbi from '../../src/xen/abi/event-channel.ts'
 import * as grantAbi from '../../src/xen/abi/grant-table.ts'
 import * as hvmAbi from '../../src/xen/abi/hvm-op.ts'
@@ -14,6 +15,7 @@ import * as schedAbi from '../../src/xen/abi/sched.ts'
 import { type AbiFields, Structure, type Width } from '../../src/xen/abi/structure.ts'
 import * as vcpuAbi from '../../src/xen/abi/vcpu.ts'
 import * as abi from '../../src/xen/abi/xen.ts'
+import { EVENT_ABI_NAMES } from '../../src/xen/event-abi.ts'
 import { RAX, RBX, RCX, RDI, RDX, RSI, R8, R10 } from '../../src/xen/processor.ts'
 import type { TestGuest } from '../../src/xen/testing/test-host.ts'
 import { TestHost } from '../../src/xen/testing/test-host.ts'
@@ -32,6 +34,7 @@ function operations(): [number, number, AnyStructure][] {
   const found: [number, number, AnyStructure][] = []
   const families: [number, object, string, string][] = [
     [abi.__HYPERVISOR_event_channel_op, eventAbi, 'EVTCHNOP_', 'evtchn_'],
+    [abi.__HYPERVISOR_event_channel_op, threeLevelAbi, 'EVTCHNOP_', 'evtchn_'],
     [abi.__HYPERVISOR_grant_table_op, grantAbi, 'GNTTABOP_', 'gnttab_'],
     [abi.__HYPERVISOR_sched_op, schedAbi, 'SCHEDOP_', 'sched_'],
     [abi.__HYPERVISOR_memory_op, memoryAbi, 'XENMEM_', 'xen_'],
@@ -71,7 +74,7 @@ function valueFor(random: Random, field: string): bigint {
   if (/extent_start|ports|buffer|list|idxs|gpfns|errs|addr/.test(field)) {
     return random.pick([0x9000n, 0x9ff8n, 0xa000n + small(256) * 8n, 0xfff0n, 0x3fff8n, 0x40000n])
   }
-  if (/order/.test(field)) return small(4)
+  if (/order|cmd/.test(field)) return small(4)
   if (/nr_|size|count/.test(field)) return small(40)
   if (/gfn|gpfn|mfn|idx|frame|gmfn/.test(field)) return small(PAGES + 16)
   if (/ref/.test(field)) return small(16)
@@ -147,7 +150,9 @@ test(`${CALLS} hypercalls with plausible arguments leave the host as it was`, ()
   const { frames, timers, hypervisor } = host
   const before = { free: frames.freeFrames, timers: timers.size }
   const random = new Random(20_260_101)
-  const make = () => host.guest({ maxPages: 128, maxGrantFrames: 8, maxPort: 200 }, PAGES)
+  const eventAbis = EVENT_ABI_NAMES
+  const make = () =>
+    host.guest({ maxPages: 128, maxGrantFrames: 8, maxPort: 200, eventAbis }, PAGES)
   const guests = Array.from({ length: DOMAINS }, make)
   const results = new Map<bigint, number>()
   let slowest = 0

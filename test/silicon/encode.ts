@@ -48,6 +48,8 @@ export class Encoding {
   override = -1
   /** Linear address of the memory operand, or -1. */
   target = -1
+  /** Place of its displacement where that is relative to RIP, or -1. */
+  relative = -1
   /** Register in ModRM.rm, or -1; and in ModRM.reg or the opcode. */
   rm = -1
   reg = -1
@@ -73,7 +75,7 @@ export class Encoding {
     this.#segments = segments
     this.bytes.length = 0
     this.fixedBits.fill(0)
-    this.target = this.rm = this.reg = -1
+    this.target = this.relative = this.rm = this.reg = -1
     this.#prefixes(variant)
     if (row.vex) this.#vex(row, variant.size)
     else {
@@ -84,11 +86,10 @@ export class Encoding {
     const low = row.plusR ? r.below(8) : 0
     if (row.plusR) this.rm = low | (this.#rex & 1 ? 8 : 0)
     this.bytes.push(row.opcode + low)
-    let relative = -1
     if (row.hasModrm) {
       const reg = row.reg >= 0 ? row.reg : this.#regField(row)
       this.reg = reg | (this.#rex & 4 ? 8 : 0)
-      if (variant.isMemory) relative = this.#memory(reg, row.attributes.has('align'))
+      if (variant.isMemory) this.relative = this.#memory(reg, row.attributes.has('align'))
       else {
         const rm = row.rm >= 0 ? row.rm : r.below(8)
         this.rm = rm | (this.#rex & 1 ? 8 : 0)
@@ -96,9 +97,9 @@ export class Encoding {
       }
     }
     this.#immediates(row, at)
-    if (relative >= 0) {
+    if (this.relative >= 0) {
       const displacement = this.target - this.#offsetBase(DS) - (at + this.bytes.length)
-      for (let i = 0; i < 4; i++) this.bytes[relative + i] = (displacement >> (8 * i)) & 255
+      for (let i = 0; i < 4; i++) this.bytes[this.relative + i] = (displacement >> (8 * i)) & 255
     }
   }
 

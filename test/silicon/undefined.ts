@@ -157,7 +157,7 @@ const EXPECTED: readonly Expected[] = [
   {
     why: 'Operands of several words at the end of the address space: which word faults first',
     applies: ({ row, vector, ourVector }) =>
-      /^(BOUND|FN?SAVE|FRSTOR|FN?STENV|FLDENV|FB?LD|FB?STP)$/.test(row?.name ?? '') &&
+      /^(BOUND|FN?SAVE|FRSTOR|FN?STENV|FLDENV|FB?LD|FB?STP|MASKMOVDQU)$/.test(row?.name ?? '') &&
       vector === PAGE_FAULT &&
       (ourVector === GP || ourVector === SS),
   },
@@ -174,6 +174,13 @@ const EXPECTED: readonly Expected[] = [
       const distance = Number(BigInt.asIntN(64, ourRip - BigInt(cases.word(index, START))))
       return row?.attributes.has('end') === true && distance > 0 && distance < 15
     },
+  },
+  {
+    why: 'A selector of a descriptor that only the GDT underneath has: number 15, its CPU number',
+    applies: ({ vector, ourVector, found }) =>
+      vector === END &&
+      ourVector === GP &&
+      found.some((line) => /^[DEFGS]S: processor 0x7[89ab],/.test(line)),
   },
   {
     why: 'POPA that faults: which registers were popped before',

@@ -15,8 +15,8 @@ import type { LoadOp, StoreOp } from '../../wasm/opcodes.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import * as S from '../state.ts'
 import { Flags } from './flags.ts'
-import { MemoryAccess } from './memory.ts'
-import type { Operand, Shape } from './operand.ts'
+import { type AccessKind, MemoryAccess } from './memory.ts'
+import type { GprOperand, Operand, Shape } from './operand.ts'
 import { type RuntimeName, type RuntimeRefs, STACK_ACCESS } from './runtime.ts'
 
 export type { Operand } from './operand.ts'
@@ -67,14 +67,31 @@ export abstract class Emitter {
     this.cpu = place.cpu
     this.#runtime = runtime
     this.#hostNumber = hostNumber
-    this.flags = new Flags(this)
+    this.flags = this.createFlags()
     this.memory = new MemoryAccess(this)
   }
 
   // What an execution decides.
 
-  /** Host offset, relative to `cpu`, of a general register operand: an i32 to load from. */
-  protected abstract gprAddress(operand: Operand & { kind: 'gpr' }): Value
+  /** The keeper of the arithmetic flags; called by the constructor. */
+  protected createFlags(): Flags {
+    return new Flags(this)
+  }
+
+  /**
+   * Host offset of `size` bytes at a linear address by a way that is quicker than the TLB, which
+   * retreats where it does not lead there. `tag`: the tag of the TLB that permits the access.
+   */
+  direct(_linear: Value, _size: number, _tag: number, _kind: AccessKind): Value | undefined {
+    return undefined
+  }
+
+  /** The value of a general register. */
+  protected abstract readGpr(operand: GprOperand): Value
+  /** Writes a general register; 32 bits clear the upper half. */
+  protected abstract writeGpr(operand: GprOperand, value: Value): void
+  /** Replaces a general register by `change` of it; gives the old value. */
+  protected abstract modifyGpr(operand: GprOperand, change: (old: Value) => Value): Value
   /** i32: number of a register that is not a general one (vector, x87, segment, control…). */
   abstract registerNumber(operand: Operand): Value
   /** i32: the ModRM byte. */
@@ -145,7 +162,7 @@ export abstract class Emitter {
     const { f } = this
     switch (operand.kind) {
       case 'gpr':
-        return f.load(LOAD[operand.bits], this.gprAddress(operand))
+        return this.readGpr(operand)
       case 'memory':
         return this.memory.load(bits, this.linear(operand, bits / 8))
       case 'offset':
@@ -173,7 +190,7 @@ export abstract class Emitter {
     const { f } = this
     switch (operand.kind) {
       case 'gpr':
-        return this.#writeGpr(this.gprAddress(operand), operand.bits, value)
+        return this.writeGpr(operand, value)
       case 'memory':
       case 'offset':
         return this.memory.store(operand.bits, this.linear(operand, operand.bits / 8, true), value)
@@ -194,23 +211,12 @@ export abstract class Emitter {
     }
   }
 
-  #writeGpr(at: Value, bits: 8 | 16 | 32 | 64, value: Value): void {
-    const { f } = this
-    if (bits === 32) f.store('i64.store', at, f.extendU(value))
-    else f.store(STORE[bits], at, value)
-  }
-
   /**
    * Replaces the operand's value by `change` of it and gives the old one. `change` runs when
    * nothing can fail any more, so it may set flags.
    */
   modify(operand: Operand, change: (old: Value) => Value): Value {
-    if (operand.kind === 'gpr') {
-      const at = this.gprAddress(operand)
-      const old = this.f.load(LOAD[operand.bits], at)
-      this.#writeGpr(at, operand.bits, change(old))
-      return old
-    }
+    if (operand.kind === 'gpr') return this.modifyGpr(operand, change)
     const linear = this.linear(operand, operand.bits / 8, true)
     return this.memory.modify(operand.bits, linear, change)
   }
@@ -416,7 +422,5 @@ export abstract class Emitter {
   }
 }
 
-const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const
-const STORE = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store', 64: 'i64.store' } as const
 const VECTOR_LOAD = { 32: 'i32.load', 64: 'i64.load', 128: 'v128.load' } as const
 const VECTOR_STORE = { 32: 'i32.store', 64: 'i64.store', 128: 'v128.store' } as const

@@ -52,13 +52,15 @@ export class MemoryAccess {
     kind: AccessKind = 0,
   ): Value {
     const { f } = this.#e
-    const entry = this.#entry(linear)
-    const isHit = this.#hit(linear, size, entry, tag)
-    if (this.#retreatUnless(isHit)) return this.#translated(linear, entry)
+    const direct = this.#e.canRetreat ? this.#e.direct(linear, size, tag, kind) : undefined
+    if (direct) return direct
+    const entry = this.entry(linear)
+    const isHit = this.hit(linear, size, entry, tag)
+    if (this.#retreatUnless(isHit)) return this.translated(linear, entry)
     return f.choose(
       'i32',
       isHit,
-      () => this.#translated(linear, entry),
+      () => this.translated(linear, entry),
       () => {
         const at = this.#e.callSlow(slow, linear, size | kind)
         this.#e.leaveIf(f.eqz(at))
@@ -80,7 +82,8 @@ export class MemoryAccess {
     return true
   }
 
-  #entry(linear: Value): Value {
+  /** i32: host address of the TLB's entry for a linear address. */
+  entry(linear: Value): Value {
     const { f } = this.#e
     const index = f.and(
       f.wrap(f.shrU(linear, f.i64(PAGE_SHIFT - TLB_ENTRY_SHIFT))),
@@ -89,13 +92,15 @@ export class MemoryAccess {
     return f.add(this.#e.stateLoad('i32.load', TLB_BASE), index)
   }
 
-  #hit(linear: Value, size: number, entry: Value, tag: number): Value {
+  /** i32: the entry allows the access that `tag` is for. */
+  hit(linear: Value, size: number, entry: Value, tag: number): Value {
     const { f } = this.#e
     const last = f.add(linear, f.i64(size - 1))
     return f.eq(f.and(last, f.i64(-4096)), f.load('i64.load', entry, tag))
   }
 
-  #translated(linear: Value, entry: Value): Value {
+  /** i32: host offset of a linear address by its entry. */
+  translated(linear: Value, entry: Value): Value {
     const { f } = this.#e
     return f.add(f.wrap(linear), f.load('i32.load', entry, TLB_ADDEND))
   }
@@ -109,12 +114,14 @@ export class MemoryAccess {
   store(bits: number, linear: Value, value: Value, kind: AccessKind = 0): void {
     const { f } = this.#e
     const { store } = access(bits)
-    const entry = this.#entry(linear)
-    const isHit = this.#hit(linear, bits / 8, entry, TLB_WRITE)
-    if (this.#retreatUnless(isHit)) return f.store(store, this.#translated(linear, entry), value)
+    const direct = this.#e.canRetreat ? this.#e.direct(linear, bits / 8, TLB_WRITE, kind) : undefined
+    if (direct) return f.store(store, direct, value)
+    const entry = this.entry(linear)
+    const isHit = this.hit(linear, bits / 8, entry, TLB_WRITE)
+    if (this.#retreatUnless(isHit)) return f.store(store, this.translated(linear, entry), value)
     f.if(
       isHit,
-      () => f.store(store, this.#translated(linear, entry), value),
+      () => f.store(store, this.translated(linear, entry), value),
       () => {
         f.store(store, this.#e.cpu, value, BOUNCE)
         this.#e.leaveIf(f.eqz(this.#e.callSlow('slowWrite', linear, (bits / 8) | kind)))
@@ -157,11 +164,11 @@ export class MemoryAccess {
 
   #fast(linear: Value, size: number, tag: number): Value {
     const { f } = this.#e
-    const entry = this.#entry(linear)
+    const entry = this.entry(linear)
     return f.choose(
       'i32',
-      this.#hit(linear, size, entry, tag),
-      () => this.#translated(linear, entry),
+      this.hit(linear, size, entry, tag),
+      () => this.translated(linear, entry),
       () => f.i32(0),
       'likely',
     )

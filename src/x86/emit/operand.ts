@@ -4,8 +4,14 @@
 /** Where the number of a register comes from: a field of ModRM or VEX, the opcode, or fixed. */
 export type RegisterField = 'reg' | 'rm' | 'vvvv' | number
 
+export interface GprOperand {
+  readonly kind: 'gpr'
+  readonly bits: 8 | 16 | 32 | 64
+  readonly field: RegisterField
+}
+
 export type Operand =
-  | { readonly kind: 'gpr'; readonly bits: 8 | 16 | 32 | 64; readonly field: RegisterField }
+  | GprOperand
   | { readonly kind: 'memory'; readonly bits: number; readonly aligned: boolean }
   /** The instruction's immediate, sign-extended; `second` is that of ENTER and far pointers. */
   | { readonly kind: 'immediate'; readonly bits: number; readonly second: boolean }

@@ -74,7 +74,7 @@ define('ADC', classicRows(2), (e, dst, src) => {
     dst,
     src,
     (a, b) => e.f.add(e.f.add(a, b), carry),
-    (n, a, b, r) => e.flags.add(n, a, b, r),
+    (n, a, b, r) => e.flags.add(n, a, b, r, true),
   )
 })
 
@@ -85,7 +85,7 @@ define('SBB', classicRows(3), (e, dst, src) => {
     dst,
     src,
     (a, b) => e.f.sub(e.f.sub(a, b), carry),
-    (n, a, b, r) => e.flags.sub(n, a, b, r),
+    (n, a, b, r) => e.flags.sub(n, a, b, r, true),
   )
 })
 
@@ -237,25 +237,25 @@ define('CMPXCHG8B', ['0F C7 /1 Mq lock'], (e, dst) => {
   e.flags.setZero(f.eq(old, expected))
 })
 
-/** CMPXCHG16B: the operand is aligned to 16 bytes, so both halves lie on one page. */
+/** CMPXCHG16B, with both halves as one vector. */
 function compareExchange16(e: Emitter, dst: Operand): void {
   const { f } = e
   const linear = e.linear({ ...dst, bits: 128 } as Operand, 16, true)
   e.raiseIf(f.wrap(f.and(linear, f.i64(15))), GP, 0)
-  const [a, b] = [e.read(e.gpr(S.RAX, 64)), e.read(e.gpr(S.RDX, 64))]
-  const [c, d] = [e.read(e.gpr(S.RBX, 64)), e.read(e.gpr(S.RCX, 64))]
-  const high = f.add(linear, f.i64(8))
-  // The first modification tells whether the page can be written; the others cannot fail.
-  const oldLow = e.memory.modify(64, linear, (l) => l)
-  const isLowEqual = f.eq(oldLow, a)
-  const oldHigh = e.memory.modify(64, high, (h) => f.select(f.and(isLowEqual, f.eq(h, b)), d, h))
-  const isEqual = f.and(isLowEqual, f.eq(oldHigh, b))
-  e.memory.modify(64, linear, (l) => f.select(isEqual, c, l))
-  f.if(f.eqz(isEqual), () => {
-    e.write(e.gpr(S.RAX, 64), oldLow)
-    e.write(e.gpr(S.RDX, 64), oldHigh)
+  const pair = (low: number, high: number) => {
+    const both = f.op('i64x2.splat', e.read(e.gpr(low, 64)))
+    return f.lane('i64x2.replace_lane', 1, both, e.read(e.gpr(high, 64)))
+  }
+  const expected = pair(S.RAX, S.RDX)
+  const replacement = pair(S.RBX, S.RCX)
+  const isEqual = (a: Value) => f.op('i64x2.all_true', f.op('i64x2.eq', a, expected))
+  const old = e.memory.modify(128, linear, (a) => f.select(isEqual(a), replacement, a))
+  const isDone = isEqual(old)
+  f.if(f.eqz(isDone), () => {
+    e.write(e.gpr(S.RAX, 64), f.lane('i64x2.extract_lane', 0, old))
+    e.write(e.gpr(S.RDX, 64), f.lane('i64x2.extract_lane', 1, old))
   })
-  e.flags.setZero(isEqual)
+  e.flags.setZero(isDone)
 }
 
 define('ADCX', ['66 0F 38 F6 /r Gy,Ey +adx'], (e, dst, src) => {

@@ -100,21 +100,35 @@ for (const [i, name] of ['BT', 'BTS', 'BTR', 'BTC'].entries()) {
   )
 }
 
+/** The polynomial 0x11EDC6F41 as CRC32 uses it: reflected, without its highest term. */
+const POLYNOMIAL = 0x82f63b78
+
+/** The checksums that `bits` bits lead to, of which only one is set, from the lowest to the top. */
+function checksumsOfBits(bits: number): number[] {
+  let sum = POLYNOMIAL
+  const sums = Array.from({ length: bits }, () => {
+    const found = sum
+    sum = (sum >>> 1) ^ (sum & 1 ? POLYNOMIAL : 0)
+    return found
+  })
+  return sums.reverse()
+}
+
 define('CRC32', ['F2 0F 38 F0 /r Gd,Eb +sse4_2', 'F2 0F 38 F1 /r Gd,Ev +sse4_2'], (e, dst, src) => {
   const { f } = e
-  // The checksum is reflected: one step a bit, from the lowest up (polynomial 0x11EDC6F41).
-  const crc = f.local('i64')
-  f.set(crc, f.xor(f.extendU(e.read(dst)), e.resize(e.read(src), src.bits, 64)))
-  const left = f.local('i32')
-  f.set(left, f.i32(src.bits))
-  f.loop((again) => {
-    const value = f.get(crc)
-    const mask = f.sub(f.i64(0), f.and(value, f.i64(1)))
-    f.set(crc, f.xor(f.shrU(value, f.i64(1)), f.and(mask, f.i64(0x82f63b78n))))
-    const n = f.sub(f.get(left), f.i32(1))
-    f.set(left, n)
-    f.brIf(again, n)
-  })
+  const { bits } = src
+  const value = e.read(src)
+  const before = e.read(dst)
+  const halves = [f.xor(before, bits === 64 ? f.wrap(value) : value)]
+  if (bits === 64) halves.push(f.wrap(f.shrU(value, f.i64(32))))
+  // A checksum is linear: that of all bits is the sum, without carries, of theirs. No step waits
+  // for another, as they would if it were computed bit by bit.
+  let sum = bits < 32 ? f.shrU(before, f.i32(bits)) : f.i32(0)
+  for (const [i, ofBit] of checksumsOfBits(bits).entries()) {
+    const half = halves[i >> 5] as Value
+    const isSet = f.shrS(f.shl(half, f.i32(31 - (i & 31))), f.i32(31))
+    sum = f.xor(sum, f.and(isSet, f.i32(ofBit | 0)))
+  }
   // The destination's upper half is cleared even with REX.W.
-  e.write(dst, f.wrap(f.get(crc)))
+  e.write(dst, sum)
 })

@@ -3,9 +3,8 @@
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
 import { DE, type Emitter, type Operand } from '../emit/emitter.ts'
-import type { Cpu } from '../cpu.ts'
-import { GuestFault } from '../guest-fault.ts'
 import * as S from '../state.ts'
+import { type Division, divideWide } from './wide-division.ts'
 
 /** The upper 64 bits of a product of two unsigned 64-bit values, by 32-bit halves. */
 export function highProduct(e: Emitter, a: Value, b: Value): Value {
@@ -81,6 +80,14 @@ function multiplyInto(e: Emitter, dst: Operand, a: Operand, b: Operand): void {
   e.flags.resultWith(dst.bits, low, overflows, overflows)
 }
 
+/** A division of i64 that does not trap. */
+function divideNumbers(e: Emitter, dividend: Value, divisor: Value, isSigned: boolean): Division {
+  const { f } = e
+  const quotient = isSigned ? f.divS(dividend, divisor) : f.divU(dividend, divisor)
+  // Not i64.rem: that would be a second division.
+  return { quotient, remainder: f.sub(dividend, f.mul(quotient, divisor)) }
+}
+
 /** DIV and IDIV of 8, 16 and 32 bits: a 64-bit division does it. */
 function divideNarrow(e: Emitter, src: Operand, isSigned: boolean): void {
   const { f } = e
@@ -94,8 +101,7 @@ function divideNarrow(e: Emitter, src: Operand, isSigned: boolean): void {
     const worst = f.and(f.eq(dividend, f.i64(-(1n << 63n))), f.eq(divisor, f.i32(-1)))
     e.raiseIf(worst, DE)
   }
-  const quotient = isSigned ? f.divS(dividend, wideDivisor) : f.divU(dividend, wideDivisor)
-  const remainder = isSigned ? f.remS(dividend, wideDivisor) : f.remU(dividend, wideDivisor)
+  const { quotient, remainder } = divideNumbers(e, dividend, wideDivisor, isSigned)
   const back = isSigned
     ? e.signExtend(f.wrap(quotient), bits)
     : f.extendU(e.zeroExtend(f.wrap(quotient), bits))
@@ -122,49 +128,58 @@ function dividendOf(e: Emitter, bits: 8 | 16 | 32, isSigned: boolean): Value {
   return f.or(f.shl(top, f.i64(bits)), low)
 }
 
-/** 128 by 64 bits: in TypeScript unless RDX just extends RAX. */
+/** 128 by 64 bits. The upper half of the dividend mostly just extends the lower. */
 function divide64(e: Emitter, src: Operand, isSigned: boolean): void {
   const { f } = e
   const divisor = e.read(src)
-  e.raiseIf(f.eqz(divisor), DE)
   const low = e.read(e.gpr(S.RAX, 64))
   const high = e.read(e.gpr(S.RDX, 64))
-  const extension = isSigned ? f.shrS(low, f.i64(63)) : f.i64(0)
-  const isMinusOne = isSigned ? f.eq(divisor, f.i64(-1)) : f.i32(0)
+  const quotient = f.local('i64')
+  const remainder = f.local('i64')
+  const settle = (found: Division) => {
+    f.set(quotient, found.quotient)
+    f.set(remainder, found.remainder)
+  }
+  // Not below the divisor: the quotient takes more than 64 bits, or the divisor is 0.
+  e.raiseIf(isSigned ? f.eqz(divisor) : f.geU(high, divisor), DE)
+  // A division of the least number by -1 would trap.
+  const isNarrow = isSigned
+    ? f.and(f.eq(high, f.shrS(low, f.i64(63))), f.ne(divisor, f.i64(-1)))
+    : f.eqz(high)
   f.if(
-    f.and(f.eq(high, extension), f.eqz(isMinusOne)),
-    () => {
-      const quotient = isSigned ? f.divS(low, divisor) : f.divU(low, divisor)
-      const remainder = isSigned ? f.remS(low, divisor) : f.remU(low, divisor)
-      e.write(e.gpr(S.RAX, 64), quotient)
-      e.write(e.gpr(S.RDX, 64), remainder)
-    },
-    () => {
-      e.host(isSigned ? divideSigned : divideUnsigned, low, high, divisor)
-      const quotient = e.hostResult(0)
-      const remainder = e.hostResult(1)
-      e.write(e.gpr(S.RAX, 64), quotient)
-      e.write(e.gpr(S.RDX, 64), remainder)
-    },
+    isNarrow,
+    () => settle(divideNumbers(e, low, divisor, isSigned)),
+    () =>
+      settle(
+        isSigned
+          ? divideWideSigned(e, high, low, divisor)
+          : divideWide(e, high, low, divisor),
+      ),
+    'likely',
   )
+  e.write(e.gpr(S.RAX, 64), f.get(quotient))
+  e.write(e.gpr(S.RDX, 64), f.get(remainder))
 }
 
-function divideUnsigned(cpu: Cpu): void {
-  const dividend = (cpu.argument(1) << 64n) | cpu.argument(0)
-  const divisor = cpu.argument(2)
-  const quotient = dividend / divisor
-  if (quotient >> 64n !== 0n) throw new GuestFault(DE)
-  cpu.setResult(quotient)
-  cpu.setResult(dividend % divisor, 1)
-}
-
-function divideSigned(cpu: Cpu): void {
-  const dividend = BigInt.asIntN(128, (cpu.argument(1) << 64n) | cpu.argument(0))
-  const divisor = BigInt.asIntN(64, cpu.argument(2))
-  const quotient = dividend / divisor
-  if (BigInt.asIntN(64, quotient) !== quotient) throw new GuestFault(DE)
-  cpu.setResult(quotient)
-  cpu.setResult(dividend % divisor, 1)
+/** As divideWide on signed values, cut towards zero. Raises #DE if the quotient does not fit. */
+function divideWideSigned(e: Emitter, high: Value, low: Value, divisor: Value): Division {
+  const { f } = e
+  const signOf = (value: Value) => f.shrS(value, f.i64(63))
+  /** Negates where the sign is -1. */
+  const withSign = (value: Value, sign: Value) => f.sub(f.xor(value, sign), sign)
+  const [sign, signOfDivisor] = [signOf(high), signOf(divisor)]
+  const carry = f.and(f.extendU(f.eqz(low)), f.neg(sign))
+  const magnitude = f.add(f.xor(high, sign), carry)
+  const by = withSign(divisor, signOfDivisor)
+  e.raiseIf(f.geU(magnitude, by), DE)
+  const { quotient, remainder } = divideWide(e, magnitude, withSign(low, sign), by)
+  const signOfQuotient = f.xor(sign, signOfDivisor)
+  const greatest = f.sub(f.i64((1n << 63n) - 1n), signOfQuotient)
+  e.raiseIf(f.gtU(quotient, greatest), DE)
+  return {
+    quotient: withSign(quotient, signOfQuotient),
+    remainder: withSign(remainder, sign),
+  }
 }
 
 define('DIV', ['F6 /6 Eb', 'F7 /6 Ev'], (e, src) =>

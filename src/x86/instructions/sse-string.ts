@@ -1,148 +1,274 @@
-// PCMPESTRI, PCMPESTRM, PCMPISTRI and PCMPISTRM: comparisons of strings of bytes or words, in
-// TypeScript. (SDM vol. 1, 12.10.3 and vol. 2, 4.1: the immediate and its steps.)
+// PCMPESTRI, PCMPESTRM, PCMPISTRI and PCMPISTRM: comparisons of strings of bytes or words.
+// (SDM vol. 1, 12.10.3 and vol. 2, 4.1: the immediate and its steps.)
+//
+// The immediate decides on nearly everything. It is a constant in translated code, where only one
+// of the arms below is left, and read at run time by the interpreter, whose handlers serve all.
 
 import type { Value } from '../../wasm/value.ts'
-import type { Cpu } from '../cpu.ts'
+import type { PureOp } from '../../wasm/opcodes.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter, Operand } from '../emit/emitter.ts'
-import { FLAG_CF, FLAG_OF, FLAG_SF, FLAG_ZF } from '../registers.ts'
 import * as S from '../state.ts'
-import { putVectors, takeVector, vectorBytes } from './vector-arguments.ts'
-import { writeVector } from './vector-operands.ts'
+import { bytesOf, constantOf, fromScalar, writeVector, zeroVector } from './vector-operands.ts'
 
 // Fields of the immediate.
 const WORDS = 1
 const SIGNED = 2
-const AGGREGATION = 0x0c
-const EQUAL_ANY = 0x00
-const RANGES = 0x04
-const EQUAL_EACH = 0x08
-const POLARITY = 0x30
+/** Aggregation: 0 equal any, 4 ranges, 8 equal each, 12 equal ordered. */
+const RANGES_OR_ORDERED = 4
+const EACH_OR_ORDERED = 8
 const NEGATIVE = 0x10
-const MASKED_NEGATIVE = 0x30
+/** With NEGATIVE: only elements of the second text are negated. */
+const MASKED = 0x20
 /** The last index rather than the first; a mask of elements rather than of bits. */
 const OTHER_OUTPUT = 0x40
 
-/** One of the two texts. They are made once: no instruction allocates. */
-class Text {
-  readonly elements = new Int32Array(16)
-  /** Elements of the vector. */
-  count = 0
-  /** Elements that belong to the text. */
-  length = 0
+/** Elements of one size. */
+interface Elements {
+  readonly count: 8 | 16
+  readonly equal: PureOp
+  readonly atLeast: PureOp
+  readonly atMost: PureOp
+  readonly splat: PureOp
+  readonly bitmask: PureOp
+  /** Lanes of bytes that make up element i: first + i * step, in each splatted element. */
+  readonly first: number
+  readonly step: number
+  /** What SIGNED has to be shifted by to become the sign of an element. */
+  readonly signShift: number
+}
 
-  /** Takes a vector at `at`; `length` is negative if a zero ends the text. */
-  load(view: DataView, at: number, format: number, length: number): void {
-    const isSigned = (format & SIGNED) !== 0
-    const { elements } = this
-    this.count = format & WORDS ? 8 : 16
-    let end = this.count
-    for (let i = this.count - 1; i >= 0; i--) {
-      const element =
-        this.count === 8
-          ? view.getInt16(at + 2 * i, true) & (isSigned ? -1 : 0xffff)
-          : view.getInt8(at + i) & (isSigned ? -1 : 0xff)
-      elements[i] = element
-      if (element === 0) end = i
+const BYTE_ELEMENTS: Elements = {
+  count: 16,
+  equal: 'i8x16.eq',
+  atLeast: 'i8x16.ge_u',
+  atMost: 'i8x16.le_u',
+  splat: 'i8x16.splat',
+  bitmask: 'i8x16.bitmask',
+  first: 0,
+  step: 1,
+  signShift: 6,
+}
+
+const WORD_ELEMENTS: Elements = {
+  count: 8,
+  equal: 'i16x8.eq',
+  atLeast: 'i16x8.ge_u',
+  atMost: 'i16x8.le_u',
+  splat: 'i16x8.splat',
+  bitmask: 'i16x8.bitmask',
+  first: 0x0100,
+  step: 0x0202,
+  signShift: 14,
+}
+
+/** One of the two texts. */
+interface Text {
+  readonly vector: Value
+  /** i32: elements that belong to the text. */
+  readonly length: Value
+  /** i32: a bit for each of them. */
+  readonly inside: Value
+}
+
+/** Emits the comparison of two texts under an immediate (i32). */
+class Comparison {
+  readonly #e: Emitter
+  readonly #immediate: Value
+  /** i32: elements of a vector. */
+  readonly #count: Value
+  readonly #a: Text
+  readonly #b: Text
+
+  /** Lengths are i32, at most 16; where there is none, a zero ends the text. */
+  constructor(e: Emitter, immediate: Value, vectors: [Value, Value], lengths?: [Value, Value]) {
+    const { f } = e
+    this.#e = e
+    this.#immediate = immediate
+    this.#count = f.sub(f.i32(16), f.shl(this.#has(WORDS), f.i32(3)))
+    this.#a = this.#text(vectors[0], lengths?.[0])
+    this.#b = this.#text(vectors[1], lengths?.[1])
+  }
+
+  /** i32: not 0 if a field of the immediate is set. */
+  #has(field: number): Value {
+    return this.#e.f.and(this.#immediate, this.#e.f.i32(field))
+  }
+
+  /** An i32, or vector, that is found for elements of the size that the immediate says. */
+  #bySize(type: 'i32' | 'v128', find: (elements: Elements) => Value): Value {
+    return this.#e.f.choose(
+      type,
+      this.#has(WORDS),
+      () => find(WORD_ELEMENTS),
+      () => find(BYTE_ELEMENTS),
+    )
+  }
+
+  #text(vector: Value, explicit: Value | undefined): Text {
+    const { f } = this.#e
+    const length = explicit
+      ? f.select(f.gtU(explicit, this.#count), this.#count, explicit)
+      : this.#bySize('i32', ({ count, equal, bitmask }) =>
+          f.ctz(f.or(f.op(bitmask, f.op(equal, vector, zeroVector(f))), f.i32(1 << count))),
+        )
+    return { vector, length, inside: f.sub(f.shl(f.i32(1), length), f.i32(1)) }
+  }
+
+  /** i32: a bit for each element that is found, negated if the immediate says so (IntRes2). */
+  result(): Value {
+    const { f } = this.#e
+    const all = f.sub(f.shl(f.i32(1), this.#count), f.i32(1))
+    const negated = f.select(this.#has(MASKED), this.#b.inside, all)
+    const found = this.#bySize('i32', (elements) =>
+      f.choose(
+        'i32',
+        this.#has(EACH_OR_ORDERED),
+        () =>
+          f.choose(
+            'i32',
+            this.#has(RANGES_OR_ORDERED),
+            () => this.#ordered(elements),
+            () => this.#each(elements),
+          ),
+        () =>
+          f.choose(
+            'i32',
+            this.#has(RANGES_OR_ORDERED),
+            () => this.#ranges(elements),
+            () => this.#any(elements),
+          ),
+      ),
+    )
+    return f.xor(found, f.select(this.#has(NEGATIVE), negated, f.i32(0)))
+  }
+
+  /** Equal elements, and what lies behind the ends of both texts. */
+  #each({ count, equal, bitmask }: Elements): Value {
+    const { f } = this.#e
+    const [a, b] = [this.#a, this.#b]
+    const isSame = f.op(bitmask, f.op(equal, a.vector, b.vector))
+    const behind = f.xor(f.or(a.inside, b.inside), f.i32((1 << count) - 1))
+    return f.or(f.and(f.and(a.inside, b.inside), isSame), behind)
+  }
+
+  /** Elements of `b` that are one of `a`. */
+  #any(elements: Elements): Value {
+    const { f } = this.#e
+    return this.#gather(elements, 1, (i) =>
+      f.op(elements.equal, this.#b.vector, this.#spread(elements, i)),
+    )
+  }
+
+  /** Elements of `b` in one of the ranges that are the pairs of `a`. */
+  #ranges(elements: Elements): Value {
+    const { f } = this.#e
+    // Signed order is unsigned order with the signs turned round.
+    const sign = f.shl(this.#has(SIGNED), f.i32(elements.signShift))
+    const turned = (vector: Value) => f.op('v128.xor', vector, f.op(elements.splat, sign))
+    const b = turned(this.#b.vector)
+    return this.#gather(elements, 2, (i) => {
+      const [lowest, highest] = [i, f.add(i, f.i32(1))].map((n) => turned(this.#spread(elements, n)))
+      return f.op(
+        'v128.and',
+        f.op(elements.atLeast, b, lowest as Value),
+        f.op(elements.atMost, b, highest as Value),
+      )
+    })
+  }
+
+  /** A vector of which each element is element i of `a`. */
+  #spread({ splat, first, step }: Elements, i: Value): Value {
+    const { f } = this.#e
+    const lanes = f.op(splat, f.add(f.mul(i, f.i32(step)), f.i32(first)))
+    return f.op('i8x16.swizzle', this.#a.vector, lanes)
+  }
+
+  /** Elements of `b` for which `find` (a vector) holds with one of the elements of `a`. */
+  #gather({ bitmask }: Elements, step: 1 | 2, find: (i: Value) => Value): Value {
+    const { f } = this.#e
+    const found = f.local('v128')
+    f.set(found, zeroVector(f))
+    this.#throughA(step, (i) => f.set(found, f.op('v128.or', f.get(found), find(i))))
+    return f.and(f.op(bitmask, f.get(found)), this.#b.inside)
+  }
+
+  /** Where `a` begins in `b`, as far as both reach. */
+  #ordered(elements: Elements): Value {
+    const { f } = this.#e
+    const { count, equal, bitmask } = elements
+    const all = f.i32((1 << count) - 1)
+    const found = f.local('i32')
+    f.set(found, all)
+    this.#throughA(1, (i) => {
+      const same = f.op(bitmask, f.op(equal, this.#b.vector, this.#spread(elements, i)))
+      // Whatever lies beyond the vector matches.
+      const matches = f.or(f.and(same, this.#b.inside), f.not(all))
+      f.set(found, f.and(f.get(found), f.shrS(matches, i)))
+    })
+    return f.get(found)
+  }
+
+  /** Runs `body` for each element of `a`, or for each pair of them. */
+  #throughA(step: 1 | 2, body: (i: Value) => void): void {
+    const { f } = this.#e
+    const next = f.local('i32')
+    f.set(next, f.i32(0))
+    const limit = f.sub(this.#a.length, f.i32(step))
+    f.block((end) => {
+      f.loop((again) => {
+        const i = f.get(next)
+        f.brIf(end, f.gtS(i, limit))
+        body(i)
+        f.set(next, f.add(i, f.i32(step)))
+        f.br(again)
+      })
+    })
+  }
+
+  /** i32: the index of the first or last bit of a result, or the number of elements. */
+  index(result: Value): Value {
+    const { f } = this.#e
+    const last = f.sub(f.i32(31), f.clz(result))
+    return f.select(result, f.select(this.#has(OTHER_OUTPUT), last, f.ctz(result)), this.#count)
+  }
+
+  /** v128: the bits of a result, or an element of ones for each. */
+  mask(result: Value): Value {
+    const { f } = this.#e
+    return f.choose(
+      'v128',
+      this.#has(OTHER_OUTPUT),
+      () =>
+        this.#bySize('v128', ({ count, equal }) => {
+          // To each element the byte of the result that has its bit.
+          const spread = f.op('i8x16.swizzle', fromScalar(f, result), byteLanes(count))
+          const bits =
+            count === 16
+              ? constantOf(f, 1, (i) => 1 << (i & 7))
+              : constantOf(f, 2, (i) => 1 << i)
+          return f.op(equal, f.op('v128.and', spread, bits), bits)
+        }),
+      () => fromScalar(f, result),
+    )
+
+    function byteLanes(count: 8 | 16): Value {
+      return f.v128(bytesOf((i) => (count === 16 ? i >> 3 : i & 1 ? 1 : 0)))
     }
-    this.length = length < 0 ? end : Math.min(length, this.count)
   }
 
-  at(i: number): number {
-    return this.elements[i] as number
+  setFlags(result: Value): void {
+    const { f, flags } = this.#e
+    const none = f.i32(0)
+    flags.assign({
+      cf: f.ne(result, none),
+      zf: f.ltU(this.#b.length, this.#count),
+      sf: f.ltU(this.#a.length, this.#count),
+      of: f.and(result, f.i32(1)),
+      af: none,
+      pf: none,
+    })
   }
-}
-
-const first = new Text()
-const second = new Text()
-
-/** The bits of IntRes1: for each element of `b`, whether it is found in `a` as the mode says. */
-function aggregate(a: Text, b: Text, mode: number): number {
-  let result = 0
-  for (let j = 0; j < a.count; j++) {
-    let holds: boolean
-    if (mode === EQUAL_EACH) holds = isSame(a, b, j)
-    else if (mode === EQUAL_ANY) holds = j < b.length && isAny(a, b.at(j))
-    else if (mode === RANGES) holds = j < b.length && isInRange(a, b.at(j))
-    else holds = startsAt(a, b, j)
-    if (holds) result |= 1 << j
-  }
-  return result
-}
-
-/** Equal elements, or the end of both texts. */
-function isSame(a: Text, b: Text, i: number): boolean {
-  if (i >= a.length || i >= b.length) return i >= a.length && i >= b.length
-  return a.at(i) === b.at(i)
-}
-
-function isAny(set: Text, value: number): boolean {
-  for (let i = 0; i < set.length; i++) if (set.at(i) === value) return true
-  return false
-}
-
-function isInRange(ranges: Text, value: number): boolean {
-  for (let i = 0; i + 1 < ranges.length; i += 2) {
-    if (ranges.at(i) <= value && value <= ranges.at(i + 1)) return true
-  }
-  return false
-}
-
-/** Equal ordered: `a` begins in `b` at j, as far as both reach. */
-function startsAt(a: Text, b: Text, j: number): boolean {
-  for (let i = 0; i < a.length && i + j < a.count; i++) {
-    if (i + j >= b.length || a.at(i) !== b.at(i + j)) return false
-  }
-  return true
-}
-
-/** IntRes2. */
-function compare(a: Text, b: Text, immediate: number): number {
-  const mask = aggregate(a, b, immediate & AGGREGATION)
-  const polarity = immediate & POLARITY
-  if (polarity === NEGATIVE) return mask ^ ((1 << a.count) - 1)
-  return polarity === MASKED_NEGATIVE ? mask ^ ((1 << b.length) - 1) : mask
-}
-
-/** CF, ZF, SF and OF as an RFLAGS image; AF and PF are clear. */
-function flagsOf(mask: number, a: Text, b: Text): number {
-  let flags = 0
-  if (mask !== 0) flags |= FLAG_CF
-  if (b.length < b.count) flags |= FLAG_ZF
-  if (a.length < a.count) flags |= FLAG_SF
-  if (mask & 1) flags |= FLAG_OF
-  return flags
-}
-
-function indexOf(mask: number, count: number, immediate: number): number {
-  if (mask === 0) return count
-  return immediate & OTHER_OUTPUT ? 31 - Math.clz32(mask) : 31 - Math.clz32(mask & -mask)
-}
-
-/** Replaces the first vector by the mask, as bits or as elements. */
-function expand(bytes: Uint8Array, mask: number, count: number, immediate: number): void {
-  bytes.fill(0)
-  if (immediate & OTHER_OUTPUT) {
-    const size = 16 / count
-    for (let i = 0; i < count; i++) if ((mask >> i) & 1) bytes.fill(0xff, i * size, (i + 1) * size)
-    return
-  }
-  bytes[0] = mask & 0xff
-  bytes[1] = mask >> 8
-}
-
-/** Arguments: the immediate and the lengths, or -1. Results: the flags and the index. */
-function run(cpu: Cpu): void {
-  const { memory } = cpu.engine
-  const at = cpu.state + S.BOUNCE
-  const immediate = cpu.argumentLow(0)
-  first.load(memory.view, at, immediate, cpu.argumentLow(1))
-  second.load(memory.view, at + 16, immediate, cpu.argumentLow(2))
-  const mask = compare(first, second, immediate)
-  const results = (cpu.state + S.ARGUMENTS) >>> 2
-  memory.i32[results] = flagsOf(mask, first, second)
-  memory.i32[results + 2] = indexOf(mask, first.count, immediate)
-  expand(vectorBytes(cpu, 16), mask, first.count, immediate)
 }
 
 /** i32: the magnitude of a length in a register, at most 16. */
@@ -162,13 +288,16 @@ for (const [name, opcode, isExplicit, isIndex] of [
 ] as const) {
   const row = `66 0F 3A ${opcode} /r Vx,Wx,Ib sse +sse4_2`
   define(name, [row], (e: Emitter, a: Operand, b: Operand, immediate: Operand) => {
-    const { f } = e
-    const other = e.read(b)
-    putVectors(e, e.read(a), other)
-    const length = (register: number) => (isExplicit ? explicitLength(e, register) : f.i32(-1))
-    e.host(run, e.read(immediate), length(S.RAX), length(S.RDX))
-    if (isIndex) e.write(e.gpr(S.RCX, 32), f.wrap(e.hostResult(1)))
-    else writeVector(e, { kind: 'vector', bits: 128, field: 0 }, takeVector(e))
-    e.flags.assignImage(f.wrap(e.hostResult()))
+    const second = e.read(b)
+    const comparison = new Comparison(
+      e,
+      e.read(immediate),
+      [e.read(a), second],
+      isExplicit ? [explicitLength(e, S.RAX), explicitLength(e, S.RDX)] : undefined,
+    )
+    const result = comparison.result()
+    if (isIndex) e.write(e.gpr(S.RCX, 32), comparison.index(result))
+    else writeVector(e, { kind: 'vector', bits: 128, field: 0 }, comparison.mask(result))
+    comparison.setFlags(result)
   })
 }

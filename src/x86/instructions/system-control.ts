@@ -165,13 +165,24 @@ define('STI', ['FB end'], (e) => {
   e.raiseIf(isAboveIopl(e), GP)
   const old = e.stateLoad('i32.load', S.RFLAGS)
   const next = e.nextRip()
+  const isOff = f.eqz(f.and(old, f.i32(FLAG_IF)))
   // Should the run loop be entered right behind it, it holds interrupts off for one instruction.
-  f.if(f.eqz(f.and(old, f.i32(FLAG_IF))), () => {
+  const enable = () => {
     e.stateStore('i32.store', S.RFLAGS, f.or(old, f.i32(FLAG_IF)))
     e.stateStore('i64.store', S.SHADOW_RIP, next)
-    f.if(e.stateLoad('i32.load', S.ATTENTION), () => e.leaveTo(next), undefined, 'unlikely')
-  })
-  e.jumpTo(next)
+  }
+  const isAwaited = f.ne(e.stateLoad('i32.load', S.ATTENTION), f.i32(0))
+  f.if(
+    f.and(isOff, isAwaited),
+    () => {
+      if (e.canRetreat) return e.retreat()
+      enable()
+      e.leaveTo(next)
+    },
+    undefined,
+    'unlikely',
+  )
+  e.jumpTo(next, () => f.if(isOff, enable))
 })
 
 define('POPF', ['9D d64 end'], (e) => {

@@ -11,6 +11,7 @@ import type { HostInstruction } from '../host-instruction.ts'
 import { type FloatContext, Float80 } from '../softfloat/context.ts'
 import { add80, div80, mul80, sub80 } from '../softfloat/x87-arithmetic.ts'
 import { INDEFINITE, stack } from '../system/x87-stack.ts'
+import { commonly } from './common-case.ts'
 import {
   above,
   isValid,
@@ -94,7 +95,8 @@ function computeOr(
 ): void {
   const { f } = e
   const result = isReversed ? compute(e, operation, y, x) : compute(e, operation, x, y)
-  f.if(
+  commonly(
+    e,
     f.and(result.isRight, isReady),
     () => {
       storeRegister(e, slotOf(e, to), result.significand, result.signExponent)
@@ -103,7 +105,6 @@ function computeOr(
       storeStatus(e, rotated(e, next, pops ? 1 : 0))
     },
     slow,
-    'likely',
   )
 }
 

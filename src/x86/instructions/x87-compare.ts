@@ -11,6 +11,7 @@ import { Float80 } from '../softfloat/context.ts'
 import { compare80, examine80, UNORDERED } from '../softfloat/x87-compare.ts'
 import { stack } from '../system/x87-stack.ts'
 import * as X from '../system/x87-words.ts'
+import { commonly } from './common-case.ts'
 import {
   above,
   isValid,
@@ -113,11 +114,11 @@ for (const [name, pops] of [
         const { f } = e
         const top = topOf(e, status)
         const { isRight, order } = quickOrder(e, loadRegister(e, slotOf(e, top)), source.make())
-        f.if(
+        commonly(
+          e,
           f.and(f.and(isRight, source.isExact), isValid(e, top)),
           () => settle(e, status, order, pops),
           () => e.host(run, value),
-          'likely',
         )
       }),
     )
@@ -137,11 +138,11 @@ function compareRegisters(
   const second = above(e, top, other)
   const x = loadRegister(e, slotOf(e, top))
   const { isRight, order } = quickOrder(e, x, loadRegister(e, slotOf(e, second)))
-  f.if(
+  commonly(
+    e,
     f.and(isRight, f.and(isValid(e, top), isValid(e, second))),
     () => quick(status, order),
     slow,
-    'likely',
   )
 }
 

@@ -7,6 +7,7 @@ import type { Emitter } from '../emit/emitter.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import { Float80 } from '../softfloat/context.ts'
 import { INDEFINITE, stack } from '../system/x87-stack.ts'
+import { commonly } from './common-case.ts'
 import {
   above,
   isValid,
@@ -59,14 +60,14 @@ function onPair(
   const status = waitForErrors(e)
   const top = topOf(e, status)
   const second = above(e, top, other)
-  f.if(
+  commonly(
+    e,
     f.and(isValid(e, top), isValid(e, second)),
     () => {
       change(slotOf(e, top), slotOf(e, second))
       if (!keepsC1) storeStatus(e, withoutC1(e, status))
     },
     () => e.host(slow),
-    'likely',
   )
 }
 

@@ -11,6 +11,7 @@ import type { Emitter } from '../emit/emitter.ts'
 import { PE } from '../softfloat/context.ts'
 import * as S from '../state.ts'
 import * as X from '../system/x87-words.ts'
+import { digit } from './wide-division.ts'
 import { BIAS, type Extended, INTEGER_BIT } from './x87-formats.ts'
 
 export type FastOperation = 'add' | 'sub' | 'mul' | 'div'
@@ -207,7 +208,6 @@ const div: Operate = (e, a, b, wide) => {
   const isOne = f.geU(a.significand, b.significand)
   const dividend = f.select(isOne, f.shrU(a.significand, f.i64(1)), a.significand)
   const next = f.select(isOne, f.shl(a.significand, f.i64(63)), f.i64(0))
-  // Two digits of 32 bits (Knuth, The Art of Computer Programming 2, 4.3.1, algorithm D).
   const first = digit(e, dividend, f.shrU(next, f.i64(32)), b.significand)
   const second = digit(e, first.rest, f.and(next, f.i64(0xffffffffn)), b.significand)
   f.set(wide.hi, f.add(f.shl(first.digit, f.i64(32)), second.digit))
@@ -221,34 +221,6 @@ const div: Operate = (e, a, b, wide) => {
   const difference = f.sub(exponentOf(e, a), exponentOf(e, b))
   f.set(wide.exponent, f.add(f.add(difference, f.i32(BIAS - 1)), isOne))
   return signOfProduct(e, a, b)
-}
-
-/** One digit of a long division: (high * 2^32 + next) / divisor, where high < divisor. */
-function digit(e: Emitter, high: Value, next: Value, divisor: Value) {
-  const { f } = e
-  const top = f.shrU(divisor, f.i64(32))
-  const bottom = f.and(divisor, f.i64(0xffffffffn))
-  const guess = f.local('i64')
-  const rest = f.local('i64')
-  const limit = f.i64(1n << 32n)
-  f.set(guess, f.divU(high, top))
-  f.set(rest, f.sub(high, f.mul(f.get(guess), top)))
-  // The guess is at most two too large.
-  for (let i = 0; i < 2; i++) {
-    const [q, r] = [f.get(guess), f.get(rest)]
-    const isTooLarge = f.or(
-      f.geU(q, limit),
-      f.gtU(f.mul(q, bottom), f.or(f.shl(r, f.i64(32)), next)),
-    )
-    const isCorrected = f.extendU(f.and(isTooLarge, f.ltU(r, limit)))
-    f.set(guess, f.sub(q, isCorrected))
-    f.set(rest, f.add(r, f.mul(isCorrected, top)))
-  }
-  const found = f.get(guess)
-  return {
-    digit: found,
-    rest: f.sub(f.or(f.shl(high, f.i64(32)), next), f.mul(found, divisor)),
-  }
 }
 
 const OPERATIONS: Readonly<Record<FastOperation, Operate>> = { add, sub, mul, div }

@@ -15,6 +15,7 @@ import { loadDecimal } from '../softfloat/x87-decimal.ts'
 import * as S from '../state.ts'
 import { INDEFINITE, stack } from '../system/x87-stack.ts'
 import * as X from '../system/x87-words.ts'
+import { commonly } from './common-case.ts'
 import {
   above,
   isValid,
@@ -49,7 +50,8 @@ function pushOr(
   const { f } = e
   const top = above(e, topOf(e, status), f.i32(7))
   const hasRoom = f.eqz(isValid(e, top))
-  f.if(
+  commonly(
+    e,
     isFast ? f.and(hasRoom, isFast) : hasRoom,
     () => {
       const { significand, signExponent } = make()
@@ -58,7 +60,6 @@ function pushOr(
       storeStatus(e, rotated(e, withoutC1(e, status), 7))
     },
     () => e.host(slow, ...values),
-    'likely',
   )
 }
 

@@ -14,6 +14,7 @@ import { storeDecimal } from '../softfloat/x87-decimal.ts'
 import * as S from '../state.ts'
 import { INDEFINITE, stack } from '../system/x87-stack.ts'
 import * as X from '../system/x87-words.ts'
+import { commonly } from './common-case.ts'
 import {
   above,
   isValid,
@@ -41,20 +42,27 @@ const STORED = 0x10000
 
 const a = new Float80()
 
+/** Writes the status word and pops, after the value was stored. */
+function settle(e: Emitter, status: Value, top: Value, pops: boolean): void {
+  if (pops) vacate(e, top)
+  storeStatus(e, rotated(e, status, pops ? 1 : 0))
+}
+
 /** Writes the status word and pops, if the value was stored. */
 function finish(e: Emitter, outcome: Value, top: Value, pops: boolean): void {
   const { f } = e
   const status = f.and(outcome, f.i32(0xffff))
-  if (!pops) return storeStatus(e, status)
   f.if(
     f.and(outcome, f.i32(STORED)),
-    () => {
-      vacate(e, top)
-      storeStatus(e, rotated(e, status, 1))
-    },
+    () => settle(e, status, top, pops),
     () => storeStatus(e, status),
     'likely',
   )
+}
+
+/** Leaves to the slow form of the instruction what is not fast. */
+function retreatUnless(e: Emitter, isFast: Value): void {
+  e.f.if(e.f.eqz(isFast), () => e.retreat(), undefined, 'unlikely')
 }
 
 // Registers.
@@ -89,11 +97,11 @@ for (const [name, row, pops] of [
 ] as const) {
   const slow = row.startsWith('D9') ? popEmpty : underflowInto(pops)
   define(name, [`${row} Tt x87`], (e, register) => {
-    const { f } = e
     const status = waitForErrors(e)
     const top = topOf(e, status)
     const to = above(e, top, e.registerNumber(register))
-    f.if(
+    commonly(
+      e,
       isValid(e, top),
       () => {
         const slot = slotOf(e, top)
@@ -103,7 +111,6 @@ for (const [name, row, pops] of [
         storeStatus(e, rotated(e, withoutC1(e, status), pops ? 1 : 0))
       },
       () => e.host(slow),
-      'likely',
     )
     leaveTrace(e, opcodeOf(row))
   })
@@ -150,16 +157,26 @@ function storeTo(e: Emitter, opcode: number, format: Format, pops: boolean, run:
   const place = locate(e, bits / 8, true)
   const top = topOf(e, status)
   const slot = slotOf(e, top)
-  const value = f.local('i64')
-  const outcome = f.local('i32')
   const converted = format.convert(e, loadSignificand(e, slot), loadSignExponent(e, slot))
   const isFree = f.or(f.eqz(converted.isInexact), isPrecisionMasked(e))
+  const isFast = f.and(f.and(converted.isFast, isValid(e, top)), f.ne(isFree, f.i32(0)))
+  const flags = f.or(f.mul(converted.isInexact, f.i32(PE)), f.mul(converted.isUp, f.i32(X.C1)))
+  const next = f.or(withoutC1(e, status), flags)
+  const store = (whole: Value) =>
+    e.memory.store(bits, place.linear, bits === 64 ? whole : f.wrap(whole))
+  if (e.canRetreat) {
+    retreatUnless(e, isFast)
+    store(converted.value)
+    settle(e, next, top, pops)
+    return leaveMemoryTrace(e, opcode, place)
+  }
+  const value = f.local('i64')
+  const outcome = f.local('i32')
   f.if(
-    f.and(f.and(converted.isFast, isValid(e, top)), f.ne(isFree, f.i32(0))),
+    isFast,
     () => {
       f.set(value, converted.value)
-      const flags = f.or(f.mul(converted.isInexact, f.i32(PE)), f.mul(converted.isUp, f.i32(X.C1)))
-      f.set(outcome, f.or(f.or(withoutC1(e, status), flags), f.i32(STORED)))
+      f.set(outcome, f.or(next, f.i32(STORED)))
     },
     () => {
       e.host(run)
@@ -170,10 +187,7 @@ function storeTo(e: Emitter, opcode: number, format: Format, pops: boolean, run:
   )
   f.if(
     f.and(f.get(outcome), f.i32(STORED)),
-    () => {
-      const whole = f.get(value)
-      e.memory.store(bits, place.linear, bits === 64 ? whole : f.wrap(whole))
-    },
+    () => store(f.get(value)),
     // What is not stored because of an unmasked exception faults as if it were.
     () => touchForWrite(e, bits, place.linear),
     'likely',
@@ -243,7 +257,8 @@ function store10(e: Emitter, outcome: Value, linear: Value, low: Value, high: Va
 function write10(e: Emitter, linear: Value, low: Value, high: Value): void {
   const { f } = e
   const at = e.memory.writableFast(linear, 10)
-  f.if(
+  commonly(
+    e,
     at,
     () => {
       f.store('i64.store', at, low)
@@ -254,7 +269,6 @@ function write10(e: Emitter, linear: Value, low: Value, high: Value): void {
       e.stateStore('i32.store16', S.BOUNCE + 8, high)
       e.leaveIf(f.eqz(e.callSlow('slowWrite', linear, 10)))
     },
-    'likely',
   )
 }
 
@@ -300,11 +314,19 @@ define('FSTP', ['DB /7:m Mt x87'], (e) => {
   const place = locate(e, 10, true)
   const top = topOf(e, status)
   const slot = slotOf(e, top)
+  const store = () =>
+    write10(e, place.linear, loadSignificand(e, slot), loadSignExponent(e, slot))
+  if (e.canRetreat) {
+    retreatUnless(e, isValid(e, top))
+    store()
+    settle(e, withoutC1(e, status), top, true)
+    return leaveMemoryTrace(e, 0xdb, place)
+  }
   const outcome = f.local('i32')
   f.set(outcome, f.or(withoutC1(e, status), f.i32(STORED)))
   f.if(
     isValid(e, top),
-    () => write10(e, place.linear, loadSignificand(e, slot), loadSignExponent(e, slot)),
+    store,
     () => {
       e.host(decimal)
       const low = e.hostResult()

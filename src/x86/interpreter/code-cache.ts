@@ -6,14 +6,16 @@
 
 import type { HostMemory } from '../memory/host-memory.ts'
 import { type BlockBuilder, type Built, MAX_BLOCK_RECORDS } from './block-builder.ts'
-import { HANDLER_DEAD } from './handlers.ts'
+import { FIRST_REGION, HANDLER_DEAD } from './handlers.ts'
 import { RECORD_SIZE, REC_HANDLER } from './record.ts'
 
 const MODES = 16
 const PAGE_SHIFT = 12
 
-interface Block {
+/** A block of decoded instructions. */
+export interface Block {
   readonly key: number
+  readonly mode: number
   readonly rec: number
   readonly records: number
   /** First byte and one past the last, as host addresses. */
@@ -22,6 +24,8 @@ interface Block {
   /** Host address of the page on which a crossing instruction goes on, or -1. */
   readonly nextPage: number
   readonly isCrossing: boolean
+  /** How often it was seen running, for the translator. */
+  heat: number
 }
 
 export class CodeCache {
@@ -37,6 +41,7 @@ export class CodeCache {
   readonly #protect: (host: number) => void
   readonly #forgetAll: () => void
   readonly #dropped: () => void
+  readonly #regionDropped: (index: number) => void
   #next: number
   #end: number
   blocksBuilt = 0
@@ -47,7 +52,8 @@ export class CodeCache {
   /**
    * `protect` is called with the host address of a page that gets its first decoded code,
    * `forgetAll` when all blocks vanish: no record that was handed out may be used again;
-   * `dropped` when some blocks were dropped.
+   * `dropped` when some blocks were dropped; `regionDropped` with the place of a region that began
+   * in one of them.
    */
   constructor(
     memory: HostMemory,
@@ -56,17 +62,25 @@ export class CodeCache {
     protect: (host: number) => void,
     forgetAll: () => void,
     dropped: () => void,
+    regionDropped: (index: number) => void = () => {},
   ) {
     this.#memory = memory
     this.#builder = builder
     this.#protect = protect
     this.#forgetAll = forgetAll
     this.#dropped = dropped
+    this.#regionDropped = regionDropped
     this.#half = arenaBytes >>> 1
     this.#arena = memory.allocate(arenaBytes, 64, 'decoded code')
     this.#next = this.#arena
     this.#end = this.#arena + this.#half
     this.#hasCode = new Uint8Array(memory.size / 4096)
+  }
+
+  /** First record of the block at a host address if it has been decoded and may be linked to; or 0. */
+  known(host: number, mode: number): number {
+    const block = this.#blocks.get(host * MODES + mode)
+    return block && !block.isCrossing ? block.rec : 0
   }
 
   /** Does the frame of a host address hold decoded code, so that writes must be told. */
@@ -79,7 +93,7 @@ export class CodeCache {
    * goes on in a page that `nextPage` cannot give. Blocks with `isCrossing` set must not be
    * linked to.
    */
-  find(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Found {
+  find(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Block {
     const key = host * MODES + mode
     const known = this.#blocks.get(key)
     if (known) {
@@ -99,7 +113,7 @@ export class CodeCache {
     mode: number,
     features: ReadonlySet<string>,
     nextPage: () => number,
-  ): Found {
+  ): Block {
     if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#end) this.flush()
     let crossed = -1
     const built: Built | undefined = this.#builder.build(this.#next, host, mode, features, () => {
@@ -112,6 +126,8 @@ export class CodeCache {
     this.instructionsDecoded += built.records
     const block: Block = {
       key,
+      mode,
+      heat: 0,
       rec: built.rec,
       records: built.records,
       start: host,
@@ -162,7 +178,10 @@ export class CodeCache {
   #drop(block: Block): void {
     const { u32 } = this.#memory
     for (let i = 0; i < block.records; i++) {
-      u32[(block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2] = HANDLER_DEAD
+      const at = (block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2
+      const handler = u32[at] as number
+      if (handler >= FIRST_REGION) this.#regionDropped(handler)
+      u32[at] = HANDLER_DEAD
     }
     if (this.#blocks.get(block.key) === block) this.#blocks.delete(block.key)
   }
@@ -192,12 +211,17 @@ export class CodeCache {
   }
 }
 
-interface Found {
-  readonly rec: number
-  readonly isCrossing: boolean
+const NOTHING: Block = {
+  key: 0,
+  mode: 0,
+  rec: 0,
+  records: 0,
+  start: 0,
+  end: 0,
+  nextPage: -1,
+  isCrossing: false,
+  heat: 0,
 }
-
-const NOTHING: Found = { rec: 0, isCrossing: false }
 
 function overlaps(block: Block, frame: number, host: number, size: number): boolean {
   const page = frame << PAGE_SHIFT

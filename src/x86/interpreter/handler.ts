@@ -16,8 +16,16 @@ export interface Handler {
   uses: number
   /** Place in the table of its slow form, which copes with everything; 0 if it has none. */
   slow: number
+  /** Another place of its fast form in the table, where it stays when a core takes the first. */
+  readonly alone: number
   /** It calls nothing that comes back: all of that happens in the slow form. */
   isPlain: boolean
+  /** The translator cannot do without calls here. */
+  isUntranslatable: boolean
+  /** General registers that the instruction uses without naming them, seen so far: a bit each. */
+  implied: number
+  /** General registers that it writes, seen so far: see region-emitter.ts. */
+  written: number
 }
 
 /** Writes the code of a handler. */

@@ -19,7 +19,10 @@ import { emitHandler, type Handler } from './handler.ts'
 import { RecordEmitter } from './record-emitter.ts'
 import { REC_HANDLER, RECORD_SIZE } from './record.ts'
 
-const TABLE_SIZE = 32768
+const TABLE_SIZE = 49152
+/** From here on regions have their places. */
+export const FIRST_REGION = 32768
+export const REGION_PLACES = TABLE_SIZE - FIRST_REGION
 /** Handlers of a core at most. */
 const CORE_SIZE = 1024
 /** What a handler in a new core costs, in instructions that could be executed instead. */
@@ -48,6 +51,7 @@ export class Handlers {
   readonly #table: WebAssembly.Table
   readonly #runtime: Runtime
   readonly #byKey = new Map<number, Handler>()
+  readonly #byIndex: (Handler | undefined)[] = []
   readonly #names: string[] = []
   readonly #hostNumbers = new Map<HostInstruction, number>()
   readonly #hostInstructions: HostInstruction[] = []
@@ -76,6 +80,11 @@ export class Handlers {
     return this.#all.length
   }
 
+  /** The handler at a place in the table; undefined where there is another kind of code. */
+  at(index: number): Handler | undefined {
+    return this.#byIndex[index]
+  }
+
   /** What a handler executes, for diagnostics. */
   nameOf(index: number): string {
     return this.#names[index] ?? `handler ${index}`
@@ -85,7 +94,8 @@ export class Handlers {
     return this.#hostInstructions[id] as HostInstruction
   }
 
-  readonly #hostNumber = (run: HostInstruction): number => {
+  /** The number by which emitted code names a host instruction. */
+  readonly hostNumber = (run: HostInstruction): number => {
     const known = this.#hostNumbers.get(run)
     if (known !== undefined) return known
     const id = this.#hostInstructions.push(run) - 1
@@ -103,8 +113,20 @@ export class Handlers {
     }
     const index = this.#next++
     this.#names[index] = `${row.name} ${row.text} /${shape.operandSize} form ${shape.form}`
-    const handler = { index, row, shape, uses: 1, slow: 0, isPlain: false }
+    const handler: Handler = {
+      index,
+      row,
+      shape,
+      uses: 1,
+      slow: 0,
+      alone: this.#next++,
+      isPlain: false,
+      isUntranslatable: false,
+      implied: 0,
+      written: 0,
+    }
     this.#byKey.set(key, handler)
+    this.#byIndex[index] = handler
     this.#all.push(handler)
     this.#pending.push(handler)
     return index
@@ -125,7 +147,7 @@ export class Handlers {
     if (this.#pending.length === 0 || this.#isHeld) return
     const pending = this.#pending
     this.#pending = []
-    const module = this.#newModule()
+    const module = this.newModule()
     const runtime = importRuntime(module)
     for (const handler of pending) this.#emit(module, runtime, handler)
     this.#instantiate(module)
@@ -140,12 +162,13 @@ export class Handlers {
     }
     const emit = (f: FunctionBuilder, flow: Flow) => {
       const place = { rec: f.param(0), cpu: f.param(1) }
-      const e = new RecordEmitter(f, handler.shape, place, runtime, this.#hostNumber, flow)
+      const e = new RecordEmitter(f, handler.shape, place, runtime, this.hostNumber, flow)
       emitHandler(e, handler)
       return e
     }
     const func = module.declare(HANDLER_PARAMS, [], name)
     module.element(handler.index, [func])
+    module.element(handler.alone, [func])
     module.body(func, (f) => {
       handler.isPlain = !emit(f, new FastFlow(f, slowForm)).hasCalled
     })
@@ -154,7 +177,9 @@ export class Handlers {
       this.#arrived++
     }
     if (!slow) return
-    module.body(slow, (f) => emit(f, new SlowFlow(f)))
+    module.body(slow, (f) => {
+      emit(f, new SlowFlow(f))
+    })
     handler.slow = this.#next++
     module.element(handler.slow, [slow])
   }
@@ -170,6 +195,11 @@ export class Handlers {
     if (this.#sinceCore * this.#arrived > CORE_COST * size * size) this.buildCore()
   }
 
+  /** Takes a region from the table: whoever comes there finds that the block was dropped. */
+  removeRegion(index: number): void {
+    this.#table.set(index, this.#table.get(HANDLER_DEAD))
+  }
+
   /** Puts the handlers that are plain into a core, or the most used of them. */
   buildCore(): void {
     this.#sinceCore = 0
@@ -177,16 +207,17 @@ export class Handlers {
     const plain = this.#all.filter(({ isPlain }) => isPlain)
     const chosen = plain.sort((a, b) => b.uses - a.uses).slice(0, CORE_SIZE)
     if (chosen.length === 0) return
-    const module = this.#newModule()
+    const module = this.newModule()
     const runtime = importRuntime(module)
     const core = module.declare(HANDLER_PARAMS, [], 'core')
-    module.body(core, (f) => emitCore(f, chosen, runtime, this.#hostNumber))
+    module.body(core, (f) => emitCore(f, chosen, runtime, this.hostNumber))
     for (const { index } of chosen) module.element(index, [core])
     this.#instantiate(module)
     this.cores++
   }
 
-  #newModule(): ModuleBuilder {
+  /** A module over the memory and the table of handlers. */
+  newModule(): ModuleBuilder {
     const module = new ModuleBuilder()
     module.importMemory('env', 'memory', { min: 1 })
     module.importTable('env', 'table', { min: TABLE_SIZE })
@@ -197,6 +228,11 @@ export class Handlers {
     const bytes = module.finish()
     this.modules++
     this.bytes += bytes.length
+    return this.instantiate(bytes)
+  }
+
+  /** Puts the functions of a module that newModule() began into the table. */
+  instantiate(bytes: Uint8Array<ArrayBuffer>): Record<string, unknown> {
     return new WebAssembly.Instance(new WebAssembly.Module(bytes), {
       env: { memory: this.#memory.memory, table: this.#table },
       runtime: this.#runtime,
@@ -204,7 +240,7 @@ export class Handlers {
   }
 
   #emitBuiltIns(): Enter {
-    const module = this.#newModule()
+    const module = this.newModule()
     const runtime = importRuntime(module)
     const leave = (name: string, index: number, build: (e: RecordEmitter, rec: Value) => void) => {
       const func = module.declare(HANDLER_PARAMS, [], name)
@@ -212,7 +248,7 @@ export class Handlers {
       module.body(func, (f) => {
         const place = { rec: f.param(0), cpu: f.param(1) }
         const flow = new SlowFlow(f)
-        const e = new RecordEmitter(f, NO_OPERANDS, place, runtime, this.#hostNumber, flow)
+        const e = new RecordEmitter(f, NO_OPERANDS, place, runtime, this.hostNumber, flow)
         build(e, place.rec)
       })
     }

@@ -59,6 +59,15 @@ export class JumpCache {
     this.mark(lo >>> 12)
   }
 
+  /** First record of the block at a linear address, if that is known under a key; or 0. */
+  find(lo: number, hi: number, key: number): number {
+    const { i32 } = this.#memory
+    const index = (lo ^ (lo >>> 12)) & (JUMP_CACHE_ENTRIES - 1)
+    const at = (this.base + (index << JUMP_CACHE_ENTRY_SHIFT)) >>> 2
+    const isKnown = i32[at] === lo && i32[at + 1] === hi && i32[at + 3] === key
+    return isKnown ? (i32[at + 2] as number) : 0
+  }
+
   /** Notes that an entry depends on a page. */
   mark(page: number): void {
     this.#pages[page & PAGE_MASK] = 1

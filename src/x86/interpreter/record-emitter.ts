@@ -12,6 +12,7 @@ import {
   FORM_INDEX,
   FORM_SEGMENT_BASE,
   FORM_SHORT,
+  type GprOperand,
   type Operand,
   type RegisterField,
   type Shape,
@@ -23,6 +24,8 @@ import type { Flow } from './flow.ts'
 import { JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SHIFT } from './jump-cache.ts'
 import * as R from './record.ts'
 
+const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const
+const STORE = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store', 64: 'i64.store' } as const
 const FIELDS = { reg: R.REC_REG, rm: R.REC_RM, vvvv: R.REC_VVVV } as const
 
 export class RecordEmitter extends Emitter {
@@ -49,20 +52,46 @@ export class RecordEmitter extends Emitter {
     this.#flow.retreat()
   }
 
-  #byte(offset: number): Value {
+  /** i32: a byte of the record. */
+  protected byte(offset: number): Value {
     return this.f.load('i32.load8_u', this.rec, offset)
   }
 
   #field(field: 'reg' | 'rm' | 'vvvv'): Value {
-    return this.#byte(FIELDS[field])
+    return this.byte(FIELDS[field])
   }
 
-  protected override gprAddress(operand: Operand & { kind: 'gpr' }): Value {
+  /** i32: where a general register lies in the state block. */
+  protected gprSlot({ field, bits }: GprOperand): Value {
+    if (typeof field !== 'number') return this.#field(field)
+    const isHighByte = bits === 8 && field >= 4 && field < 8
+    return this.f.i32(isHighByte ? (field - 4) * 8 + 1 : field * 8)
+  }
+
+  #gprAddress(operand: GprOperand): Value {
     const { f } = this
-    if (typeof operand.field !== 'number') return f.add(this.cpu, this.#field(operand.field))
-    const isHighByte = operand.bits === 8 && operand.field >= 4 && operand.field < 8
-    const offset = isHighByte ? (operand.field - 4) * 8 + 1 : operand.field * 8
-    return f.add(this.cpu, f.i32(S.GPR + offset))
+    return f.add(f.add(this.cpu, this.gprSlot(operand)), f.i32(S.GPR))
+  }
+
+  protected override readGpr(operand: GprOperand): Value {
+    return this.f.load(LOAD[operand.bits], this.#gprAddress(operand))
+  }
+
+  protected override writeGpr(operand: GprOperand, value: Value): void {
+    this.#store(this.#gprAddress(operand), operand.bits, value)
+  }
+
+  protected override modifyGpr(operand: GprOperand, change: (old: Value) => Value): Value {
+    const at = this.#gprAddress(operand)
+    const old = this.f.load(LOAD[operand.bits], at)
+    this.#store(at, operand.bits, change(old))
+    return old
+  }
+
+  #store(at: Value, bits: 8 | 16 | 32 | 64, value: Value): void {
+    const { f } = this
+    if (bits === 32) f.store('i64.store', at, f.extendU(value))
+    else f.store(STORE[bits], at, value)
   }
 
   override registerNumber(operand: Operand): Value {
@@ -71,11 +100,11 @@ export class RecordEmitter extends Emitter {
   }
 
   override modrm(): Value {
-    return this.#byte(R.REC_MODRM)
+    return this.byte(R.REC_MODRM)
   }
 
   override memorySegment(): Value {
-    return this.#byte(R.REC_SEGMENT)
+    return this.byte(R.REC_SEGMENT)
   }
 
   protected override immediate(second: boolean): Value {
@@ -85,17 +114,22 @@ export class RecordEmitter extends Emitter {
       : f.load('i64.load', this.rec, R.REC_IMMEDIATE)
   }
 
-  #register(at: number): Value {
-    return this.f.load('i64.load', this.f.add(this.cpu, this.#byte(at)))
+  /** i64: the register, segment base or zero that a byte of the record names. */
+  protected register(at: number): Value {
+    return this.f.load('i64.load', this.f.add(this.cpu, this.byte(at)))
+  }
+
+  /** i64: the displacement of the memory operand. */
+  protected displacement(): Value {
+    return this.f.load('i64.load32_s', this.rec, R.REC_DISPLACEMENT)
   }
 
   override effectiveAddress(): Value {
     const { f } = this
-    const displacement = f.load('i64.load32_s', this.rec, R.REC_DISPLACEMENT)
-    const base = f.add(this.#register(R.REC_BASE), displacement)
+    const base = f.add(this.register(R.REC_BASE), this.displacement())
     if (this.shape.form === FORM_BASE) return base
-    const scale = f.load('i64.load8_u', this.rec, R.REC_SCALE)
-    const sum = f.add(base, f.shl(this.#register(R.REC_INDEX), scale))
+    const scale = f.extendU(this.byte(R.REC_SCALE))
+    const sum = f.add(base, f.shl(this.register(R.REC_INDEX), scale))
     return this.cutAddress(sum)
   }
 
@@ -108,33 +142,39 @@ export class RecordEmitter extends Emitter {
         return offset
       case FORM_SEGMENT_BASE:
       case FORM_SHORT:
-        return f.add(offset, this.#register(R.REC_SEGMENT_BASE))
+        return f.add(offset, this.register(R.REC_SEGMENT_BASE))
       default: {
-        const segment = this.#byte(R.REC_SEGMENT)
+        const segment = this.byte(R.REC_SEGMENT)
         const at = f.add(this.cpu, f.mul(segment, f.i32(S.SEGMENT_SIZE)))
         const limit = S.SEGMENT + (isWrite ? S.SEG_WRITE_LIMIT : S.SEG_READ_LIMIT)
         this.checkLimit(f.load('i64.load', at, limit), offset, size, isWrite, segment)
-        const linear = f.add(offset, this.#register(R.REC_SEGMENT_BASE))
+        const linear = f.add(offset, this.register(R.REC_SEGMENT_BASE))
         return f.and(linear, f.i64(0xffffffffn))
       }
     }
   }
 
-  get #endOffset(): Value {
+  /** i64: page offset of the instruction's end. */
+  protected get endOffset(): Value {
     return this.f.load('i64.load16_u', this.rec, R.REC_END)
   }
 
+  /** i64: RIP_BASE of the running block. */
+  protected get ripBase(): Value {
+    return this.stateLoad('i64.load', S.RIP_BASE)
+  }
+
   override nextRip(): Value {
-    return this.#rip(this.#endOffset)
+    return this.#rip(this.endOffset)
   }
 
   override thisRip(): Value {
     const { f } = this
-    return this.#rip(f.sub(this.#endOffset, f.load('i64.load8_u', this.rec, R.REC_LENGTH)))
+    return this.#rip(f.sub(this.endOffset, f.extendU(this.byte(R.REC_LENGTH))))
   }
 
   #rip(offset: Value): Value {
-    return this.cutRip(this.f.add(this.stateLoad('i64.load', S.RIP_BASE), offset))
+    return this.cutRip(this.f.add(this.ripBase, offset))
   }
 
   /** RIP outside 64-bit mode has 32 bits. */
@@ -155,7 +195,7 @@ export class RecordEmitter extends Emitter {
       f.ltS(budget, f.i32(0)),
       () => {
         // What of the block has not run is given back; this instruction did not end.
-        const left = this.#byte(R.REC_LEFT)
+        const left = this.byte(R.REC_LEFT)
         const refund = f.add(this.stateLoad('i32.load', S.BUDGET), f.sub(left, f.i32(1)))
         this.stateStore('i32.store', S.BUDGET, refund)
         this.leaveTo(this.thisRip(), S.EXIT_LOOK)
@@ -171,7 +211,7 @@ export class RecordEmitter extends Emitter {
   #enter(target: Value, rip: () => Value): void {
     const { f } = this
     // A branch in the middle of a block gives back what follows it.
-    const refund = f.sub(this.#byte(R.REC_LEFT), f.i32(1))
+    const refund = f.sub(this.byte(R.REC_LEFT), f.i32(1))
     const available = f.add(this.stateLoad('i32.load', S.BUDGET), refund)
     const budget = f.sub(available, f.load('i32.load8_u', target, R.REC_LEFT))
     f.if(
@@ -188,20 +228,20 @@ export class RecordEmitter extends Emitter {
   }
 
   /** RIP of the branch target in the record. */
-  #branchTarget(): Value {
+  protected branchTarget(): Value {
     const { f, shape } = this
-    const rip = this.#rip(f.load('i64.load', this.rec, R.REC_IMMEDIATE))
+    const rip = this.#rip(this.immediate(false))
     return shape.operandSize === 16 ? f.and(rip, f.i64(0xffffn)) : rip
   }
 
   override jump(_target: Operand, commit?: () => void): void {
     const { f } = this
-    if (!this.shape.near) return this.jumpTo(this.#branchTarget(), commit)
+    if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
     const link = f.load('i32.load', this.rec, R.REC_LINK)
     if (this.canRetreat) {
       f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
       commit?.()
-      return this.#enter(link, () => this.#branchTarget())
+      return this.#enter(link, () => this.branchTarget())
     }
     commit?.()
     const target = f.choose(
@@ -215,15 +255,19 @@ export class RecordEmitter extends Emitter {
       },
       'likely',
     )
-    this.#enter(target, () => this.#branchTarget())
+    this.#enter(target, () => this.branchTarget())
   }
 
-  override jumpTo(rip: Value, commit?: () => void): void {
-    const { f, shape } = this
-    const linear =
-      shape.codeSize === 64
-        ? rip
-        : f.and(f.add(rip, this.stateLoad('i64.load', S.SEG_BASE + S.CS * 8)), f.i64(0xffffffffn))
+  /** i64: linear address of a RIP. */
+  #linearOf(rip: Value): Value {
+    const { f } = this
+    if (this.shape.codeSize === 64) return rip
+    return f.and(f.add(rip, this.stateLoad('i64.load', S.SEG_BASE + S.CS * 8)), f.i64(0xffffffffn))
+  }
+
+  /** The jump cache's entry for a linear address, and whether it knows that. */
+  #probe(linear: Value): { readonly entry: Value; readonly isHit: Value } {
+    const { f } = this
     const low = f.wrap(linear)
     const hash = f.xor(low, f.shrU(low, f.i32(12)))
     const index = f.and(hash, f.i32(JUMP_CACHE_ENTRIES - 1))
@@ -235,13 +279,29 @@ export class RecordEmitter extends Emitter {
       f.eq(f.load('i64.load', entry, 0), linear),
       f.eq(f.load('i32.load', entry, 12), this.stateLoad('i32.load', S.JUMP_KEY)),
     )
-    if (this.canRetreat) {
-      f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
-      const found = f.load('i32.load', entry, 8)
-      commit?.()
-      this.stateStore('i64.store', S.RIP_BASE, f.sub(rip, f.and(linear, f.i64(0xfff))))
-      return this.#enter(found, () => rip)
-    }
+    return { entry, isHit }
+  }
+
+  /**
+   * First record of the block at a RIP if the jump cache knows it, or retreats. `commit` as in
+   * jumpTo. RIP_BASE follows.
+   */
+  protected known(rip: Value, commit?: () => void): Value {
+    const { f } = this
+    const linear = this.#linearOf(rip)
+    const { entry, isHit } = this.#probe(linear)
+    f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
+    const found = f.load('i32.load', entry, 8)
+    commit?.()
+    this.stateStore('i64.store', S.RIP_BASE, f.sub(rip, f.and(linear, f.i64(0xfff))))
+    return found
+  }
+
+  override jumpTo(rip: Value, commit?: () => void): void {
+    if (this.canRetreat) return this.#enter(this.known(rip, commit), () => rip)
+    const { f, shape } = this
+    const linear = this.#linearOf(rip)
+    const { entry, isHit } = this.#probe(linear)
     const target = f.choose(
       'i32',
       isHit,

@@ -34,29 +34,56 @@ import {
   evtchn_expand_array,
   evtchn_init_control,
   evtchn_reset,
-  evtchn_send,
   evtchn_set_priority,
   evtchn_status,
-  evtchn_unmask,
 } from '../abi/event-channel.ts'
+import {
+  EVTCHN_EXTENDED_L3,
+  EVTCHNOP_query_extended_abis,
+  EVTCHNOP_register_3level,
+  evtchn_query_extended_abis,
+  evtchn_register_3level,
+  evtchn_register_3level_l2,
+  REGISTER_BITMAP,
+  REGISTER_L2_SELECTOR,
+} from '../abi/event-channel-3l.ts'
 import type { AbiFields, Structure, Values } from '../abi/structure.ts'
 import { DOMID_SELF } from '../abi/xen.ts'
 import { PortState } from '../event-port.ts'
+import type { GuestAccess } from '../guest-access.ts'
 import { type Answer, type Call, pointer, targetDomain, uint } from './call.ts'
 
+/** There is more to do: EVTCHNOP_reset is to be called again. */
+const AGAIN = Symbol('again')
+
+/** Ports that a go of EVTCHNOP_reset closes. */
+const PORTS_PER_RESET = 4096
+
+/** Ports looked at in search of a free one that cost the guest's turn one unit of effort. */
+const PORTS_PER_EFFORT = 64
+
 /** Reads the argument, acts, and copies out what the action answers as new values. */
-type Operation = (call: Call, address: bigint) => number
+type Operation = (call: Call, address: bigint) => Answer
 
 function operation<F extends AbiFields>(
   structure: Structure<F>,
-  act: (call: Call, values: Values<F>) => number | Partial<Values<F>>,
+  act: (call: Call, values: Values<F>) => number | typeof AGAIN | Partial<Values<F>>,
 ): Operation {
   return (call, address) => {
     const values = call.guest.read(structure, address)
     if (!values) return -XEN_EFAULT
     const result = act(call, values)
     if (typeof result === 'number') return result
+    if (result === AGAIN) return { again: [BigInt(EVTCHNOP_reset), address] }
     return call.guest.write(structure, address, { ...values, ...result }) ? 0 : -XEN_EFAULT
+  }
+}
+
+/** The same for an argument that is nothing but a port: the ones that guests call all the time. */
+function portOperation(act: (call: Call, port: number) => number): Operation {
+  return (call, address) => {
+    const port = call.guest.readU32(address, 0)
+    return port === undefined ? -XEN_EFAULT : act(call, port)
   }
 }
 
@@ -101,7 +128,7 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
     ),
   ],
   [EVTCHNOP_close, operation(evtchn_close, ({ domain }, { port }) => domain.channels.close(port))],
-  [EVTCHNOP_send, operation(evtchn_send, ({ domain }, { port }) => domain.channels.send(port))],
+  [EVTCHNOP_send, portOperation(({ domain }, port) => domain.channels.send(port))],
   [EVTCHNOP_status, operation(evtchn_status, status)],
   [
     EVTCHNOP_bind_vcpu,
@@ -109,29 +136,27 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
       domain.channels.bindVcpu(port, vcpu),
     ),
   ],
-  [
-    EVTCHNOP_unmask,
-    operation(evtchn_unmask, ({ domain }, { port }) => domain.channels.unmask(port)),
-  ],
+  [EVTCHNOP_unmask, portOperation(({ domain }, port) => domain.channels.unmask(port))],
   [
     EVTCHNOP_reset,
     operation(evtchn_reset, (call, { dom }) => {
       const domain = targetDomain(call, dom)
       if (typeof domain === 'number') return domain
-      domain.resetEvents()
-      return 0
+      return domain.events.reset(PORTS_PER_RESET) ? 0 : AGAIN
     }),
   ],
   [
     EVTCHNOP_init_control,
     operation(evtchn_init_control, ({ domain }, { control_gfn, offset, vcpu }) => {
-      const result = domain.initControl(control_gfn, offset, vcpu)
+      const result = domain.events.initControl(control_gfn, offset, vcpu)
       return result < 0 ? result : { link_bits: EVTCHN_FIFO_LINK_BITS }
     }),
   ],
   [
     EVTCHNOP_expand_array,
-    operation(evtchn_expand_array, ({ domain }, { array_gfn }) => domain.expandArray(array_gfn)),
+    operation(evtchn_expand_array, ({ domain }, { array_gfn }) =>
+      domain.events.expandArray(array_gfn),
+    ),
   ],
   [
     EVTCHNOP_set_priority,
@@ -139,10 +164,53 @@ const OPERATIONS: ReadonlyMap<number, Operation> = new Map([
       domain.channels.setPriority(port, priority),
     ),
   ],
+  [
+    EVTCHNOP_query_extended_abis,
+    operation(evtchn_query_extended_abis, ({ domain }) =>
+      domain.events.allows('3l') ? { abis: BigInt(EVTCHN_EXTENDED_L3) } : -XEN_ENOSYS,
+    ),
+  ],
+  [EVTCHNOP_register_3level, operation(evtchn_register_3level, registerThreeLevel)],
 ])
 
+/** Longs that a list of bitmap pages may have; more is refused unread. */
+const MAX_BITMAP_PAGES = 8
+
+function registerThreeLevel(
+  { domain, guest }: Call,
+  values: ReturnType<(typeof evtchn_register_3level)['decode']>,
+): number {
+  if (!domain.events.allows('3l')) return -XEN_ENOSYS
+  switch (values.cmd) {
+    case REGISTER_BITMAP: {
+      if (values.nr_pages > MAX_BITMAP_PAGES) return -XEN_EINVAL
+      const pending = longsAt(guest, values.evtchn_pending, values.nr_pages)
+      const mask = longsAt(guest, values.evtchn_mask, values.nr_pages)
+      if (!pending || !mask) return -XEN_EFAULT
+      return domain.events.registerBitmaps(pending, mask)
+    }
+    case REGISTER_L2_SELECTOR: {
+      const bytes = evtchn_register_3level.encode(guest.width, values)
+      const { cpu_id, gfn, offset } = evtchn_register_3level_l2.decode(guest.width, bytes)
+      return domain.events.registerSelector(cpu_id, gfn, offset)
+    }
+    default:
+      return -XEN_ENOSYS
+  }
+}
+
+function longsAt(guest: GuestAccess, array: bigint, count: number): bigint[] | undefined {
+  const longs = Array.from({ length: count }, (_, i) => guest.readLong(array, i))
+  return longs.some((long) => long === undefined) ? undefined : (longs as bigint[])
+}
+
 export function eventChannelOp(call: Call, args: readonly bigint[]): Answer {
-  return OPERATIONS.get(uint(args, 0))?.(call, pointer(args, 1)) ?? -XEN_ENOSYS
+  const { channels } = call.domain
+  const before = channels.scanned
+  const answer = OPERATIONS.get(uint(args, 0))?.(call, pointer(args, 1)) ?? -XEN_ENOSYS
+  const effort = Math.floor((channels.scanned - before) / PORTS_PER_EFFORT)
+  if (effort > 0) call.vcpu.processor.exert(effort)
+  return answer
 }
 
 const STATUS: Readonly<Record<PortState, number>> = {

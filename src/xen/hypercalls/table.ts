@@ -1,6 +1,7 @@
 // All hypercalls that a PVH guest can make: number, name, arguments and handler. Traces, counters
 // and the dispatcher go by this table; what is not in it is -ENOSYS.
 
+import * as threeLevelAbi from '../abi/event-channel-3l.ts'
 import * as eventAbi from '../abi/event-channel.ts'
 import * as grantAbi from '../abi/grant-table.ts'
 import * as hvmAbi from '../abi/hvm-op.ts'
@@ -91,7 +92,7 @@ export const HYPERCALLS: ReadonlyMap<number, Hypercall> = new Map([
     abi.__HYPERVISOR_event_channel_op,
     eventChannelOp,
     ['cmd', 'arg'],
-    namesOf(eventAbi, 'EVTCHNOP_'),
+    namesOf({ ...eventAbi, ...threeLevelAbi }, 'EVTCHNOP_'),
   ),
   hypercall(
     abi.__HYPERVISOR_physdev_op,

@@ -1,0 +1,318 @@
+// The translator's emitter: operands are known. General registers are variables of WebAssembly,
+// immediates constants, flags what their producers left (region-flags.ts), and each place of memory
+// remembers the page it last found (Site). There are no calls: whatever is not the common case
+// leaves the region before the instruction has changed anything, and is interpreted.
+
+import { Bug } from '../../base/errors.ts'
+import type { Value } from '../../wasm/value.ts'
+import { type AccessKind } from '../emit/memory.ts'
+import { FORM_INDEX, type GprOperand, type Operand } from '../emit/operand.ts'
+import { STACK_ACCESS } from '../emit/runtime.ts'
+import type { LoadOp, StoreOp } from '../../wasm/opcodes.ts'
+import type { Flow } from '../interpreter/flow.ts'
+import * as R from '../interpreter/record.ts'
+import { RecordEmitter } from '../interpreter/record-emitter.ts'
+import * as S from '../state.ts'
+import { TLB_ADDEND } from '../mmu/tlb.ts'
+import { RegionFlags } from './region-flags.ts'
+import type { Instruction, Node } from './region-plan.ts'
+import type { Region } from './region.ts'
+
+/** Registers an instruction was seen to write, beside the numbers of those it implies. */
+export const WRITES_REG = 1 << 16
+export const WRITES_RM = 1 << 17
+export const WRITES_VVVV = 1 << 18
+
+const GPR_BYTES = 16 * 8
+const LARGEST_SITE = 16
+
+export class RegionEmitter extends RecordEmitter {
+  readonly region: Region
+  readonly node: Node
+  readonly instruction: Instruction
+  /** Open scopes where the instruction starts. */
+  readonly level: number
+  /** Instructions of the node that come before this one. */
+  readonly #before: number
+
+  constructor(region: Region, node: Node, instruction: Instruction, before: number) {
+    const { f } = region
+    const { shape } = instruction.handler
+    const place = { rec: f.i32(instruction.rec), cpu: f.param(1) }
+    super(f, shape, place, region.runtime, region.hostNumber, LEAVES)
+    this.region = region
+    this.node = node
+    this.instruction = instruction
+    this.level = f.level
+    this.#before = before
+    f.hasEffects = false
+  }
+
+  protected override createFlags(): RegionFlags {
+    return new RegionFlags(this)
+  }
+
+  get regionFlags(): RegionFlags {
+    return this.flags as RegionFlags
+  }
+
+  /** To be called before the instruction is emitted. */
+  prepare(): void {
+    if (this.region.learned.storedBefore.has(this.instruction.rec)) this.regionFlags.flushStored()
+  }
+
+  /** The flags have to be in their two variables before this instruction. */
+  wantStored(): void {
+    if (this.region.flagState.kind === 'stored') return
+    const { storedBefore } = this.region.learned
+    // If they were, the instruction itself has changed them since.
+    if (storedBefore.has(this.instruction.rec)) this.instruction.handler.isUntranslatable = true
+    storedBefore.add(this.instruction.rec)
+    this.region.isIncomplete = true
+  }
+
+  // Leaving.
+
+  override get canRetreat(): boolean {
+    return !this.f.hasEffects
+  }
+
+  /** Leaves the region; the interpreter executes this instruction in its slow form. */
+  override retreat(): void {
+    const { handler, rec } = this.instruction
+    if (!this.f.isLive) return
+    this.regionFlags.flush()
+    this.region.refund(this.node.count - this.#before)
+    const why = `retreat: ${handler.row.name} ${handler.row.text}`
+    this.region.leave(this.f.i32(rec), this.f.i32(handler.slow || handler.alone), why)
+  }
+
+  override callRuntime(): Value {
+    if (this.canRetreat) this.retreat()
+    else this.#giveUp()
+    return this.f.i32(0)
+  }
+
+  override leaveIf(condition: Value): void {
+    if (condition.constant === 0) return
+    if (condition.constant === undefined) throw new Bug('a region has nothing to leave for')
+    this.f.unreachable()
+  }
+
+  override raise(): void {
+    if (this.canRetreat) this.retreat()
+    else this.#giveUp()
+  }
+
+  override leaveTo(): void {
+    if (this.canRetreat) this.retreat()
+    else this.#giveUp()
+  }
+
+  override host(): void {
+    if (this.canRetreat) this.retreat()
+    else this.#giveUp()
+  }
+
+  override again(): void {
+    this.#giveUp()
+  }
+
+  override next(): void {}
+
+  /** The instruction cannot be translated; what is emitted now is thrown away. */
+  #giveUp(): void {
+    this.instruction.handler.isUntranslatable = true
+    this.region.isIncomplete = true
+    this.f.unreachable()
+  }
+
+  // Operands.
+
+  protected override byte(offset: number): Value {
+    return this.f.i32(this.#byte(offset))
+  }
+
+  #byte(offset: number): number {
+    return this.region.memory.u8[this.instruction.rec + offset] as number
+  }
+
+  protected override immediate(second: boolean): Value {
+    const { view } = this.region.memory
+    const { rec } = this.instruction
+    return second
+      ? this.f.i64(view.getUint32(rec + R.REC_SECOND_IMMEDIATE, true))
+      : this.f.i64(view.getBigInt64(rec + R.REC_IMMEDIATE, true))
+  }
+
+  protected override displacement(): Value {
+    return this.f.i64(this.#displacement())
+  }
+
+  #displacement(): number {
+    return this.region.memory.view.getInt32(this.instruction.rec + R.REC_DISPLACEMENT, true)
+  }
+
+  protected override register(at: number): Value {
+    const slot = this.#byte(at)
+    if (slot < GPR_BYTES) return this.f.get(this.region.register(slot >> 3))
+    if (slot === S.ZERO) return this.f.i64(0)
+    return slot === S.RIP_BASE ? this.ripBase : this.stateLoad('i64.load', slot)
+  }
+
+  protected override get endOffset(): Value {
+    return this.f.i64(this.instruction.end)
+  }
+
+  protected override get ripBase(): Value {
+    return this.f.get(this.region.ripBase)
+  }
+
+  // General registers.
+
+  #slot(operand: GprOperand): number {
+    const slot = this.gprSlot(operand).constant as number
+    const { handler } = this.instruction
+    if (typeof operand.field === 'number') handler.implied |= 1 << (slot >> 3)
+    return slot
+  }
+
+  #noteWrite({ field }: GprOperand, number: number): void {
+    const { handler } = this.instruction
+    if (field === 'reg') handler.written |= WRITES_REG
+    else if (field === 'rm') handler.written |= WRITES_RM
+    else if (field === 'vvvv') handler.written |= WRITES_VVVV
+    else handler.written |= 1 << number
+    this.f.hasEffects = true
+  }
+
+  protected override readGpr(operand: GprOperand): Value {
+    const slot = this.#slot(operand)
+    const whole = this.f.get(this.region.register(slot >> 3))
+    return this.#part(whole, operand.bits, (slot & 7) * 8)
+  }
+
+  #part(whole: Value, bits: number, shift: number): Value {
+    const { f } = this
+    if (bits === 64) return whole
+    const low = f.wrap(whole)
+    return this.zeroExtend(shift === 0 ? low : f.shrU(low, f.i32(shift)), bits)
+  }
+
+  protected override writeGpr(operand: GprOperand, value: Value): void {
+    const slot = this.#slot(operand)
+    this.#noteWrite(operand, slot >> 3)
+    this.#set(slot, operand.bits, value)
+  }
+
+  #set(slot: number, bits: number, value: Value): void {
+    const { f } = this
+    const local = this.region.written(slot >> 3)
+    if (bits === 64) return f.set(local, value)
+    if (bits === 32) return f.set(local, f.extendU(value))
+    const shift = (slot & 7) * 8
+    const mask = BigInt((1 << bits) - 1) << BigInt(shift)
+    const kept = f.and(f.get(local), f.i64(~mask))
+    const part = f.extendU(this.zeroExtend(value, bits))
+    f.set(local, f.or(kept, shift === 0 ? part : f.shl(part, f.i64(shift))))
+  }
+
+  protected override modifyGpr(operand: GprOperand, change: (old: Value) => Value): Value {
+    const old = this.readGpr(operand)
+    this.writeGpr(operand, change(old))
+    return old
+  }
+
+  override stateLoad(op: LoadOp, offset: number): Value {
+    if (offset >= GPR_BYTES) return super.stateLoad(op, offset)
+    if (op !== 'i64.load' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
+    this.instruction.handler.implied |= 1 << (offset >> 3)
+    return this.f.get(this.region.register(offset >> 3))
+  }
+
+  override stateStore(op: StoreOp, offset: number, value: Value): void {
+    if (offset >= GPR_BYTES) return super.stateStore(op, offset, value)
+    if (op !== 'i64.store' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
+    const number = offset >> 3
+    this.instruction.handler.implied |= 1 << number
+    this.#noteWrite({ kind: 'gpr', bits: 64, field: number }, number)
+    this.f.set(this.region.written(number), value)
+  }
+
+  // Memory.
+
+  override direct(linear: Value, size: number, tag: number, kind: AccessKind): Value | undefined {
+    if (size > LARGEST_SITE || (size & (size - 1)) !== 0) return undefined
+    const site = this.region.site(this.#siteKey(tag, kind))
+    if (!site) return undefined
+    const { f, memory } = this
+    const mask = f.i64(-4096 | (size - 1))
+    f.if(
+      f.ne(f.and(linear, mask), f.get(site.page)),
+      () => {
+        const entry = memory.entry(linear)
+        const isHit = memory.hit(linear, size, entry, tag)
+        f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
+        f.set(site.page, f.and(linear, f.i64(-4096)))
+        f.set(site.addend, f.load('i32.load', entry, TLB_ADDEND))
+      },
+      undefined,
+      'unlikely',
+    )
+    return f.add(f.wrap(linear), f.get(site.addend))
+  }
+
+  /** Accesses that are likely to be on one page share a site; undefined: none. */
+  #siteKey(tag: number, kind: AccessKind): string | undefined {
+    if (kind === STACK_ACCESS) return `${tag} ${S.RSP * 8} 0`
+    const { row, shape } = this.instruction.handler
+    if (row.operands.some(({ kind: form }) => form === 'X' || form === 'Y')) return undefined
+    const base = this.#byte(R.REC_BASE)
+    if (shape.form >= FORM_INDEX) {
+      return `${tag} ${base} ${this.#byte(R.REC_INDEX)} ${this.#byte(R.REC_SEGMENT_BASE)}`
+    }
+    return `${tag} ${base} ${this.#displacement() >> 12}`
+  }
+
+  // Transfers of control.
+
+  override jump(_target: Operand, commit?: () => void): void {
+    if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
+    const offset = this.instruction.target
+    if (!this.region.leadsTo(this.node, offset)) return this.retreat()
+    commit?.()
+    this.region.edge(this, offset)
+  }
+
+  override jumpTo(rip: Value, commit?: () => void): void {
+    const { f } = this
+    if (!this.canRetreat) return this.#giveUp()
+    if (this.instruction.handler.row.name === 'RET') this.#returnWithin(rip, commit)
+    const found = this.known(rip, commit)
+    this.regionFlags.flush()
+    this.region.leave(
+      found,
+      f.load('i32.load', found, R.REC_HANDLER),
+      `jump: ${this.instruction.handler.row.name} ${this.instruction.handler.row.text}`,
+    )
+  }
+
+  /** Returns to what follows the calls of the region. */
+  #returnWithin(rip: Value, commit?: () => void): void {
+    const { f } = this
+    for (const offset of this.node.targets.keys()) {
+      const expected = this.cutRip(f.add(this.ripBase, f.i64(offset)))
+      f.if(f.eq(rip, expected), () => {
+        commit?.()
+        this.region.edge(this, offset)
+      })
+      f.hasEffects = false
+    }
+  }
+}
+
+const LEAVES: Flow = {
+  run() {
+    throw new Bug('a region does not go on with records')
+  },
+}

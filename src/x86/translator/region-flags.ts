@@ -1,0 +1,374 @@
+// Arithmetic flags in a region: what a producer leaves is kept as its operands and result, and only
+// becomes the two words of FLAG_RESULT and FLAG_AUX where somebody wants those. A condition right
+// after a comparison is that comparison; flags that nobody reads cost nothing.
+//
+// Between blocks, and on the way out, the operands travel in variables, with a number that says
+// what they are (`form`).
+
+import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { Local, Value } from '../../wasm/value.ts'
+import { Flags } from '../emit/flags.ts'
+import { FLAG_AUX, FLAG_RESULT } from '../state.ts'
+import type { RegionEmitter } from './region-emitter.ts'
+
+type Operation = 'add' | 'sub' | 'logic' | 'increment' | 'decrement'
+
+const OPERATIONS: readonly Operation[] = ['add', 'sub', 'logic', 'increment', 'decrement']
+const WIDTHS = [8, 16, 32, 64] as const
+
+/** Where the flags are at a place in a region. */
+export type FlagState =
+  /** In the state block, as they were when the region was entered. */
+  | { readonly kind: 'memory' }
+  /** In the variables, in a form that is known at run time only. */
+  | { readonly kind: 'unknown' }
+  /** In the variables for FLAG_RESULT and FLAG_AUX. */
+  | { readonly kind: 'stored' }
+  /** Two values that nobody has asked for yet. */
+  | { readonly kind: 'words'; readonly result: Value; readonly aux: Value }
+  | Produced
+
+/** What an instruction has computed. */
+interface Produced {
+  readonly kind: 'produced'
+  readonly operation: Operation
+  readonly bits: number
+  readonly a: Value
+  /** The second operand; CF as it was for increment and decrement. */
+  readonly b: Value
+  readonly r: Value
+  /** There was no carry or borrow in: conditions are comparisons. */
+  readonly isPlain: boolean
+}
+
+export const IN_MEMORY: FlagState = { kind: 'memory' }
+export const UNKNOWN: FlagState = { kind: 'unknown' }
+const STORED: FlagState = { kind: 'stored' }
+
+const FORM_MEMORY = 0
+const FORM_STORED = 1
+const FORM_PRODUCED = 2
+
+function formOf(operation: Operation, bits: number): number {
+  const number = OPERATIONS.indexOf(operation) * WIDTHS.length + WIDTHS.indexOf(bits as 8)
+  return FORM_PRODUCED + number
+}
+
+/** The variables in which flags travel. */
+export class FlagVariables {
+  readonly form: Local
+  readonly result: Local
+  readonly aux: Local
+  readonly narrow: readonly [Local, Local, Local]
+  readonly wide: readonly [Local, Local, Local]
+  /** Forms that reach some exit. */
+  readonly forms = new Set<number>()
+
+  constructor(f: FunctionBuilder) {
+    this.form = f.local('i32')
+    this.result = f.local('i64')
+    this.aux = f.local('i32')
+    this.narrow = [f.local('i32'), f.local('i32'), f.local('i32')]
+    this.wide = [f.local('i64'), f.local('i64'), f.local('i64')]
+  }
+}
+
+export class RegionFlags extends Flags {
+  protected declare readonly e: RegionEmitter
+
+  get #state(): FlagState {
+    return this.e.region.flagState
+  }
+
+  get #variables(): FlagVariables {
+    return this.e.region.flagVariables
+  }
+
+  // What producers do.
+
+  #produce(state: FlagState): void {
+    const { e } = this
+    if (e.f.level === e.level) e.region.flagState = state
+    else {
+      // In an arm: which flags hold after it is known at run time only.
+      e.wantStored()
+      const { result, aux } = this.#wordsOf(state)
+      e.f.set(this.#variables.result, result)
+      e.f.set(this.#variables.aux, aux)
+    }
+    e.f.hasEffects = true
+  }
+
+  #operate(operation: Operation, bits: number, a: Value, b: Value, r: Value, isPlain = true) {
+    this.#produce({ kind: 'produced', operation, bits, a, b, r, isPlain })
+  }
+
+  override add(bits: number, a: Value, b: Value, r: Value, hasCarryIn = false): void {
+    this.#operate('add', bits, a, b, r, !hasCarryIn)
+  }
+
+  override sub(bits: number, a: Value, b: Value, r: Value, hasBorrowIn = false): void {
+    this.#operate('sub', bits, a, b, r, !hasBorrowIn)
+  }
+
+  override logic(bits: number, r: Value): void {
+    this.#operate('logic', bits, r, r, r)
+  }
+
+  override increment(bits: number, a: Value, r: Value): void {
+    this.#operate('increment', bits, a, this.carry(), r)
+  }
+
+  override decrement(bits: number, a: Value, r: Value): void {
+    this.#operate('decrement', bits, a, this.carry(), r)
+  }
+
+  protected override store(result: Value, aux: Value): void {
+    this.#produce({ kind: 'words', result, aux })
+  }
+
+  protected override storeAux(aux: Value): void {
+    this.#produce({ kind: 'words', result: this.result, aux })
+  }
+
+  // What readers get.
+
+  #wordsOf(state: FlagState): { readonly result: Value; readonly aux: Value } {
+    const { e } = this
+    const { f } = e
+    switch (state.kind) {
+      case 'memory':
+        return {
+          result: f.load('i64.load', e.cpu, FLAG_RESULT),
+          aux: f.load('i32.load', e.cpu, FLAG_AUX),
+        }
+      case 'stored':
+        return { result: f.get(this.#variables.result), aux: f.get(this.#variables.aux) }
+      case 'words':
+        return state
+      case 'unknown':
+        // What is emitted now is thrown away.
+        e.region.wantStoredAtStart(e.node)
+        return { result: f.i64(0), aux: f.i32(0) }
+      case 'produced':
+        return { result: e.signExtend(state.r, state.bits), aux: this.#auxOf(state) }
+    }
+  }
+
+  #auxOf({ operation, bits, a, b, r }: Produced): Value {
+    const { f } = this.e
+    const one = () => this.e.constant(bits, 1)
+    const carry = () => f.shl(b, f.i32(31))
+    switch (operation) {
+      case 'add':
+        return this.auxOfAdd(bits, a, b, r)
+      case 'sub':
+        return this.auxOfSub(bits, a, b, r)
+      case 'logic':
+        return f.i32(0)
+      case 'increment':
+        return this.keepingCarry(this.auxOfAdd(bits, a, one(), r), carry())
+      case 'decrement':
+        return this.keepingCarry(this.auxOfSub(bits, a, one(), r), carry())
+    }
+  }
+
+  protected override get result(): Value {
+    return this.#wordsOf(this.#state).result
+  }
+
+  protected override get aux(): Value {
+    return this.#wordsOf(this.#state).aux
+  }
+
+  /** The value without what lies above its width. */
+  #cut({ bits }: Produced, value: Value): Value {
+    return bits === 64 ? value : this.e.zeroExtend(value, bits)
+  }
+
+  #signed({ bits }: Produced, value: Value): Value {
+    const { f } = this.e
+    return bits === 8 ? f.sextend8(value) : bits === 16 ? f.sextend16(value) : value
+  }
+
+  override carry(): Value {
+    const state = this.#state
+    const { f } = this.e
+    if (state.kind !== 'produced') return super.carry()
+    switch (state.operation) {
+      case 'add':
+        return state.isPlain ? f.ltU(this.#cut(state, state.r), state.a) : super.carry()
+      case 'sub':
+        return state.isPlain ? f.ltU(state.a, state.b) : super.carry()
+      case 'logic':
+        return f.i32(0)
+      default:
+        return state.b
+    }
+  }
+
+  override zero(): Value {
+    const state = this.#state
+    if (state.kind !== 'produced') return super.zero()
+    const { f } = this.e
+    if (state.operation === 'sub' && state.isPlain) return f.eq(state.a, state.b)
+    return f.eqz(this.#cut(state, state.r))
+  }
+
+  override sign(): Value {
+    const state = this.#state
+    if (state.kind !== 'produced') return super.sign()
+    return this.#isNegative(state, state.r)
+  }
+
+  /** i32: the top bit of a value of the width. */
+  #isNegative(state: Produced, value: Value): Value {
+    const { f } = this.e
+    if (state.bits === 64) return f.ltS(value, f.i64(0))
+    if (state.bits === 32) return f.ltS(value, f.i32(0))
+    return f.and(f.shrU(value, f.i32(state.bits - 1)), f.i32(1))
+  }
+
+  override overflow(): Value {
+    const state = this.#state
+    if (state.kind !== 'produced') return super.overflow()
+    const { f } = this.e
+    const { operation, a, b, r, bits } = state
+    const top = bits === 64 ? f.i64(1n << 63n) : f.i32(bits === 32 ? -0x80000000 : 1 << (bits - 1))
+    switch (operation) {
+      case 'logic':
+        return f.i32(0)
+      case 'add':
+        return this.#isNegative(state, f.and(f.xor(a, r), f.xor(b, r)))
+      case 'sub':
+        return this.#isNegative(state, f.and(f.xor(a, b), f.xor(a, r)))
+      case 'increment':
+        return f.eq(this.#cut(state, r), top)
+      case 'decrement':
+        return f.eq(this.#cut(state, a), top)
+    }
+  }
+
+  override parity(): Value {
+    const state = this.#state
+    if (state.kind !== 'produced') return super.parity()
+    const { f } = this.e
+    const low = state.bits === 64 ? f.wrap(state.r) : state.r
+    return f.and(f.not(f.popcnt(f.and(low, f.i32(0xff)))), f.i32(1))
+  }
+
+  protected override pair(pair: number): Value {
+    const state = this.#state
+    if (state.kind !== 'produced' || !state.isPlain) return super.pair(pair)
+    const { f } = this.e
+    const { operation, a, b, r, bits } = state
+    if (operation === 'sub') {
+      if (pair === 3) return f.leU(a, b)
+      if (pair === 6) return f.ltS(this.#signed(state, a), this.#signed(state, b))
+      if (pair === 7) return f.leS(this.#signed(state, a), this.#signed(state, b))
+    }
+    if (operation === 'logic') {
+      if (pair === 3) return this.zero()
+      if (pair === 6) return this.sign()
+      if (pair === 7) return f.leS(this.#signed(state, r), this.e.constant(bits, 0))
+    }
+    return super.pair(pair)
+  }
+
+  // Travelling.
+
+  /** Puts the flags into the variables, in the form that is cheapest. */
+  flush(): void {
+    const { f } = this.e
+    const state = this.#state
+    const variables = this.#variables
+    switch (state.kind) {
+      case 'unknown':
+        return
+      case 'memory':
+        return f.set(variables.form, f.i32(FORM_MEMORY))
+      case 'stored':
+        f.set(variables.form, f.i32(FORM_STORED))
+        break
+      case 'words':
+        f.set(variables.result, state.result)
+        f.set(variables.aux, state.aux)
+        f.set(variables.form, f.i32(FORM_STORED))
+        break
+      case 'produced': {
+        const { operation, bits, a, b, r } = state
+        const [first, second, third] = bits === 64 ? variables.wide : variables.narrow
+        const isCounter = operation === 'increment' || operation === 'decrement'
+        if (operation === 'add' || operation === 'sub') f.set(first, a)
+        if (isCounter) f.set(variables.narrow[1], b)
+        else if (operation !== 'logic') f.set(second, b)
+        f.set(third, r)
+        const form = formOf(operation, bits)
+        f.set(variables.form, f.i32(form))
+        variables.forms.add(form)
+        return
+      }
+    }
+    variables.forms.add(FORM_STORED)
+  }
+
+  /** Puts them there as FLAG_RESULT and FLAG_AUX. */
+  flushStored(): void {
+    const { e } = this
+    const { f } = e
+    if (this.#state.kind !== 'stored') {
+      const { result, aux } = this.#wordsOf(this.#state)
+      f.set(this.#variables.result, result)
+      f.set(this.#variables.aux, aux)
+    }
+    f.set(this.#variables.form, f.i32(FORM_STORED))
+    this.#variables.forms.add(FORM_STORED)
+    e.region.flagState = STORED
+  }
+
+  /** Puts what the variables hold into the state block: for the way out. */
+  toStateBlock(): void {
+    const { e } = this
+    const { f } = e
+    const form = f.get(this.#variables.form)
+    for (const known of this.#variables.forms) {
+      f.if(f.eq(form, f.i32(known)), () => {
+        const { result, aux } = this.#wordsOf(this.#stateOf(known))
+        f.store('i64.store', e.cpu, result, FLAG_RESULT)
+        f.store('i32.store', e.cpu, aux, FLAG_AUX)
+      })
+    }
+  }
+
+  /** What the variables hold in a form. */
+  #stateOf(form: number): FlagState {
+    if (form === FORM_STORED) return STORED
+    const { f } = this.e
+    const { narrow, wide } = this.#variables
+    const number = form - FORM_PRODUCED
+    const operation = OPERATIONS[Math.floor(number / WIDTHS.length)] as Operation
+    const bits = WIDTHS[number % WIDTHS.length] as number
+    const [first, second, third] = bits === 64 ? wide : narrow
+    const r = f.get(third)
+    const one = this.e.constant(bits, 1)
+    switch (operation) {
+      case 'logic':
+        return { kind: 'produced', operation, bits, a: r, b: r, r, isPlain: false }
+      case 'increment':
+      case 'decrement': {
+        const a = operation === 'increment' ? f.sub(r, one) : f.add(r, one)
+        return { kind: 'produced', operation, bits, a, b: f.get(narrow[1]), r, isPlain: false }
+      }
+      default:
+        return {
+          kind: 'produced',
+          operation,
+          bits,
+          a: f.get(first),
+          b: f.get(second),
+          r,
+          isPlain: false,
+        }
+    }
+  }
+}

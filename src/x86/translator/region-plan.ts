@@ -1,0 +1,306 @@
+// Which code a region has: basic blocks on one page that can be reached from its entry without
+// leaving the page, and that have been executed; how control flows between them; and what the
+// structured control flow of WebAssembly needs to know of it. (Ramsey: Beyond Relooper, ICFP 2022;
+// Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm.)
+
+import type { Handler } from '../interpreter/handler.ts'
+import * as R from '../interpreter/record.ts'
+import type { HostMemory } from '../memory/host-memory.ts'
+
+/** An instruction of a region. */
+export interface Instruction {
+  /** Its record. */
+  readonly rec: number
+  readonly handler: Handler
+  /** Page offsets of its first byte and of the byte after it. */
+  readonly start: number
+  readonly end: number
+  /** Page offset of the target of a near branch, or -1. */
+  readonly target: number
+}
+
+/** A basic block. */
+export class Node {
+  readonly start: number
+  readonly instructions: Instruction[] = []
+  /** Where control goes on in the region: nodes by the page offset of their start. */
+  readonly targets = new Map<number, Node>()
+  /** Page offset of what follows when the last instruction does not end the path; or -1. */
+  next = -1
+  /** Instructions, without the branch to the following block that some blocks end with. */
+  get count(): number {
+    return this.instructions.filter(({ start, end }) => start !== end).length
+  }
+
+  /** Record of an instruction that is not translated, before which the node ends; or 0. */
+  stop = 0
+  /** Place in reverse postorder; -1 if it is not reached. */
+  order = -1
+  dominator: Node | undefined
+  /** Nodes that this one dominates immediately. */
+  readonly children: Node[] = []
+  isLoop = false
+  /** Edges that come from nodes earlier in reverse postorder. */
+  forwardEdges = 0
+  /** Most instructions from its start to the next check of the budget. */
+  cost = 0
+
+  constructor(start: number) {
+    this.start = start
+  }
+
+  get isMerge(): boolean {
+    return this.forwardEdges > 1
+  }
+}
+
+/** Gives the first record of the block at a page offset, or 0 if none has been decoded. */
+export type FindBlock = (offset: number) => number
+
+export interface PlanLimits {
+  readonly nodes: number
+  readonly instructions: number
+}
+
+export interface Plan {
+  readonly entry: Node
+  /** All nodes, in reverse postorder. */
+  readonly nodes: readonly Node[]
+  /** A record for each page offset that branches of the region go to. */
+  readonly records: ReadonlyMap<number, number>
+  readonly instructions: number
+}
+
+export class Planner {
+  readonly #memory: HostMemory
+  readonly #handlerAt: (index: number) => Handler | undefined
+  readonly #limits: PlanLimits
+
+  constructor(
+    memory: HostMemory,
+    handlerAt: (index: number) => Handler | undefined,
+    limits: PlanLimits,
+  ) {
+    this.#memory = memory
+    this.#handlerAt = handlerAt
+    this.#limits = limits
+  }
+
+  /** Plans the region that is entered at a record; undefined if nothing there can be translated. */
+  plan(rec: number, find: FindBlock): Plan | undefined {
+    const starts = this.#starts(rec, find)
+    const nodes = new Map<number, Node>()
+    for (const [start, first] of starts) nodes.set(start, this.#node(start, first, starts))
+    const entry = nodes.get(this.#instruction(rec)?.start ?? -1)
+    if (!entry || entry.instructions.length === 0) return undefined
+    for (const node of nodes.values()) connect(node, nodes)
+    const order = arrange(entry)
+    return {
+      entry,
+      nodes: order,
+      records: starts,
+      instructions: order.reduce((sum, node) => sum + node.count, 0),
+    }
+  }
+
+  /** The instruction of a record; undefined if it is no instruction. */
+  #instruction(rec: number): Instruction | undefined {
+    const { u8, u16, u32, i32 } = this.#memory
+    const handler = this.#handlerAt(u32[rec >>> 2] as number)
+    const length = u8[rec + R.REC_LENGTH] as number
+    if (!handler) return undefined
+    const end = u16[(rec + R.REC_END) >>> 1] as number
+    const target = handler.shape.near ? (i32[(rec + R.REC_IMMEDIATE) >>> 2] as number) : -1
+    return { rec, handler, start: end - length, end, target }
+  }
+
+  /** Where nodes start, with a record for each: the entry, targets of branches, what follows them. */
+  #starts(entry: number, find: FindBlock): Map<number, number> {
+    const starts = new Map<number, number>()
+    const first = this.#instruction(entry)
+    if (!first) return starts
+    starts.set(first.start, entry)
+    const seen = new Set<number>()
+    const waiting = [entry]
+    let left = this.#limits.instructions
+    const add = (offset: number, rec: number) => {
+      if (rec === 0 || starts.has(offset) || starts.size >= this.#limits.nodes) return
+      starts.set(offset, rec)
+      waiting.push(rec)
+    }
+    for (let rec = waiting.shift(); rec !== undefined && left > 0; rec = waiting.shift()) {
+      for (let at = rec; left > 0; at += R.RECORD_SIZE) {
+        const instruction = this.#instruction(at)
+        if (!instruction || !isTranslatable(instruction)) break
+        const { handler, target, start, end } = instruction
+        if (start !== end) {
+          if (seen.has(start)) break
+          seen.add(start)
+          left--
+        }
+        if (target >= 0) add(target, find(target))
+        const ends = handler.row.attributes.has('end')
+        if (ends && handler.row.name === 'CALL') add(end, find(end))
+        if (ends) break
+        // What follows a conditional branch has been executed as part of this block.
+        if (target < 0 && !isBranch(handler)) continue
+        const next = at + R.RECORD_SIZE
+        const isInstruction = this.#memory.u8[next + R.REC_LENGTH] !== 0
+        add(end, isInstruction ? next : find(end))
+      }
+    }
+    return starts
+  }
+
+  #node(start: number, first: number, starts: ReadonlyMap<number, number>): Node {
+    const node = new Node(start)
+    for (let rec = first; ; rec += R.RECORD_SIZE) {
+      const instruction = this.#instruction(rec)
+      if (!instruction || !isTranslatable(instruction)) {
+        node.stop = rec
+        return node
+      }
+      if (node.instructions.length > 0 && starts.has(instruction.start)) {
+        node.next = instruction.start
+        return node
+      }
+      node.instructions.push(instruction)
+      if (instruction.handler.row.attributes.has('end')) return node
+      if (instruction.target >= 0 || isBranch(instruction.handler)) {
+        node.next = instruction.end
+        if (!starts.has(node.next)) node.stop = rec + R.RECORD_SIZE
+        return node
+      }
+      if (node.instructions.length >= this.#limits.instructions) {
+        node.stop = rec + R.RECORD_SIZE
+        return node
+      }
+    }
+  }
+}
+
+function isBranch({ row }: Handler): boolean {
+  return row.operands.some(({ kind }) => kind === 'J')
+}
+
+function isTranslatable({ handler }: Instruction): boolean {
+  return handler.isPlain && !handler.isUntranslatable
+}
+
+/** Enters the edges of a node. */
+function connect(node: Node, nodes: ReadonlyMap<number, Node>): void {
+  const link = (offset: number) => {
+    const to = nodes.get(offset)
+    if (to && to.instructions.length > 0) node.targets.set(offset, to)
+  }
+  if (node.next >= 0) link(node.next)
+  const last = node.instructions.at(-1)
+  if (!last) return
+  if (last.target >= 0) link(last.target)
+  if (last.handler.row.name !== 'RET') return
+  for (const other of nodes.values()) {
+    const call = other.instructions.at(-1)
+    if (call?.handler.row.name === 'CALL' && call.handler.row.attributes.has('end')) link(call.end)
+  }
+}
+
+/**
+ * Numbers the nodes, finds their dominators and loops, and cuts edges that would make a loop with
+ * two entries: control leaves the region there.
+ */
+function arrange(entry: Node): Node[] {
+  for (;;) {
+    const order = reversePostorder(entry)
+    findDominators(order)
+    let isReducible = true
+    for (const node of order) {
+      for (const [offset, to] of node.targets) {
+        if (to.order > node.order || dominates(to, node)) continue
+        node.targets.delete(offset)
+        isReducible = false
+      }
+    }
+    if (!isReducible) continue
+    for (const node of order) {
+      for (const to of node.targets.values()) {
+        if (to.order <= node.order) to.isLoop = true
+        else to.forwardEdges++
+      }
+    }
+    findCosts(order)
+    return order
+  }
+}
+
+function reversePostorder(entry: Node): Node[] {
+  const order: Node[] = []
+  const seen = new Set<Node>([entry])
+  const path: { readonly node: Node; readonly rest: Node[] }[] = []
+  const enter = (node: Node) => path.push({ node, rest: [...node.targets.values()] })
+  enter(entry)
+  for (let top = path.at(-1); top; top = path.at(-1)) {
+    const to = top.rest.shift()
+    if (!to) {
+      order.push(top.node)
+      path.pop()
+    } else if (!seen.has(to)) {
+      seen.add(to)
+      enter(to)
+    }
+  }
+  order.reverse()
+  for (const [i, node] of order.entries()) node.order = i
+  return order
+}
+
+function findDominators(order: readonly Node[]): void {
+  const [entry] = order as [Node]
+  const sources = new Map<Node, Node[]>(order.map((node) => [node, []]))
+  for (const node of order) {
+    node.dominator = undefined
+    node.children.length = 0
+    for (const to of node.targets.values()) sources.get(to)?.push(node)
+  }
+  entry.dominator = entry
+  for (let isChanged = true; isChanged; ) {
+    isChanged = false
+    for (const node of order) {
+      if (node === entry) continue
+      let dominator: Node | undefined
+      for (const from of sources.get(node) ?? []) {
+        if (from.dominator) dominator = dominator ? common(dominator, from) : from
+      }
+      if (dominator === node.dominator) continue
+      node.dominator = dominator
+      isChanged = true
+    }
+  }
+  for (const node of order) if (node !== entry) node.dominator?.children.push(node)
+}
+
+function common(one: Node, other: Node): Node {
+  let [a, b] = [one, other]
+  while (a !== b) {
+    if (a.order > b.order) a = a.dominator as Node
+    else b = b.dominator as Node
+  }
+  return a
+}
+
+function dominates(node: Node, other: Node): boolean {
+  let at = other
+  while (at.order > node.order) at = at.dominator as Node
+  return at === node
+}
+
+/** How much budget the entry and each loop ask for. */
+function findCosts(order: readonly Node[]): void {
+  for (let i = order.length - 1; i >= 0; i--) {
+    const node = order[i] as Node
+    let after = 0
+    for (const to of node.targets.values()) {
+      if (to.order > node.order && !to.isLoop) after = Math.max(after, to.cost)
+    }
+    node.cost = node.count + after
+  }
+}

@@ -1,0 +1,332 @@
+// A region as a function of WebAssembly: its nodes as structured control flow, the variables that
+// hold registers and flags, its way in and its way out.
+//
+// A region is entered like any handler: the block that its entry belongs to has been taken from the
+// budget. It gives that back and counts for itself, node by node; whether the budget suffices is
+// looked at where the region is entered and where loops start, for the longest way to the next
+// look. On its way out it takes what the interpreter's block asks for.
+
+import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { Label, Local, Value } from '../../wasm/value.ts'
+import type { ExitCounters } from './exit-counters.ts'
+import type { RuntimeRefs } from '../emit/runtime.ts'
+import type { HostInstruction } from '../host-instruction.ts'
+import { HANDLER_PARAMS } from '../interpreter/flow.ts'
+import { emitHandler } from '../interpreter/handler.ts'
+import * as R from '../interpreter/record.ts'
+import type { HostMemory } from '../memory/host-memory.ts'
+import * as S from '../state.ts'
+import { RegionEmitter } from './region-emitter.ts'
+import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
+import type { Instruction, Node, Plan } from './region-plan.ts'
+import { registersOf } from './region-registers.ts'
+
+/** A place of memory accesses: the page it found last, and what to add to an address there. */
+export interface Site {
+  readonly page: Local
+  readonly addend: Local
+}
+
+/** No masked address equals this: bits 11:4 are never set in those. */
+const NO_PAGE = 0x10
+const MOST_SITES = 16
+
+/** What an attempt to emit a region has found out for the next one. */
+export class Learned {
+  /** Records of instructions before which the flags are wanted in their two variables. */
+  readonly storedBefore = new Set<number>()
+  /** Nodes at whose start they are wanted there. */
+  readonly storedAt = new Set<number>()
+}
+
+export interface RegionContext {
+  readonly memory: HostMemory
+  readonly runtime: RuntimeRefs
+  readonly hostNumber: (run: HostInstruction) => number
+  /** First record of the block at a page offset, or 0. */
+  readonly find: (offset: number) => number
+  /** The instruction of a record, for those who count. */
+  readonly nameOf: (rec: number) => string
+  /** Counts the ways out. */
+  readonly exits?: ExitCounters | undefined
+}
+
+export class Region {
+  readonly f: FunctionBuilder
+  readonly memory: HostMemory
+  readonly runtime: RuntimeRefs
+  readonly hostNumber: (run: HostInstruction) => number
+  readonly #nameOf: (rec: number) => string
+  readonly learned: Learned
+  readonly flagVariables: FlagVariables
+  readonly ripBase: Local
+  flagState: FlagState = IN_MEMORY
+  /** Records behind instructions that the interpreter executes: where control comes back. */
+  readonly continuations = new Set<number>()
+  /** What was emitted is not good: another attempt knows more. */
+  isIncomplete = false
+  readonly #plan: Plan
+  readonly #find: (offset: number) => number
+  readonly #exits: ExitCounters | undefined
+  readonly #registers: (Local | undefined)[] = []
+  readonly #used: number
+  readonly #written: number
+  readonly #budget: Local
+  /** What the budget was at first. */
+  readonly #granted: Local
+  readonly #nextRec: Local
+  readonly #nextHandler: Local
+  readonly #sites = new Map<string, Site>()
+  readonly #siteKeys: ReadonlySet<string>
+  /** Where branches back to a loop go, and where branches forward to a merge. */
+  readonly #loops = new Map<Node, Label>()
+  readonly #forward = new Map<Node, Label>()
+  #outside: Label | undefined
+
+  constructor(
+    f: FunctionBuilder,
+    plan: Plan,
+    learned: Learned,
+    siteKeys: Set<string>,
+    context: RegionContext,
+  ) {
+    this.f = f
+    this.#plan = plan
+    this.learned = learned
+    this.memory = context.memory
+    this.runtime = context.runtime
+    this.hostNumber = context.hostNumber
+    this.#find = context.find
+    this.#nameOf = context.nameOf
+    this.#exits = context.exits
+    const { used, written } = registersOf(plan, context.memory)
+    this.#used = used
+    this.#written = written
+    this.flagVariables = new FlagVariables(f)
+    this.ripBase = f.local('i64')
+    this.#budget = f.local('i32')
+    this.#granted = f.local('i32')
+    this.#nextRec = f.local('i32')
+    this.#nextHandler = f.local('i32')
+    this.#siteKeys = siteKeys
+    for (let n = 0; n < 16; n++) if (used & (1 << n)) this.#registers[n] = f.local('i64')
+  }
+
+  /** Emits the function. False: it is no good, try again. */
+  emit(): boolean {
+    const { f } = this
+    const cpu = f.param(1)
+    this.#enter(cpu)
+    f.block((outside) => {
+      this.#outside = outside
+      this.#start()
+    })
+    this.#leaveFunction(cpu)
+    return !this.isIncomplete
+  }
+
+  #enter(cpu: Value): void {
+    const { f } = this
+    for (const [n, local] of this.#registers.entries()) {
+      if (local) f.set(local, f.load('i64.load', cpu, S.GPR + n * 8))
+    }
+    f.set(this.ripBase, f.load('i64.load', cpu, S.RIP_BASE))
+    const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
+    f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
+    f.set(this.#granted, f.get(this.#budget))
+    for (const key of this.#siteKeys) {
+      const site = { page: f.local('i64'), addend: f.local('i32') }
+      f.set(site.page, f.i64(NO_PAGE))
+      this.#sites.set(key, site)
+    }
+  }
+
+  #leaveFunction(cpu: Value): void {
+    const { f } = this
+    for (const [n, local] of this.#registers.entries()) {
+      if (local && this.#written & (1 << n)) f.store('i64.store', cpu, f.get(local), S.GPR + n * 8)
+    }
+    const [first] = this.#plan.entry.instructions as [Instruction]
+    const e = new RegionEmitter(this, this.#plan.entry, first, 0)
+    e.regionFlags.toStateBlock()
+    const rec = f.get(this.#nextRec)
+    const budget = f.get(this.#budget)
+    const executed = f.extendU(f.sub(f.get(this.#granted), budget))
+    const before = f.load('i64.load', cpu, S.TRANSLATED)
+    f.store('i64.store', cpu, f.add(before, executed), S.TRANSLATED)
+    // What goes on behind a block is no instruction and has no length; it is not taken.
+    const isInstruction = f.load('i32.load8_u', rec, R.REC_LENGTH)
+    const asked = f.select(isInstruction, f.load('i32.load8_u', rec, R.REC_LEFT), f.i32(0))
+    const left = f.sub(budget, asked)
+    f.if(
+      f.ltS(left, f.i32(0)),
+      () => {
+        f.store('i32.store', cpu, budget, S.BUDGET)
+        const length = f.load('i64.load8_u', rec, R.REC_LENGTH)
+        const offset = f.sub(f.load('i64.load16_u', rec, R.REC_END), length)
+        const rip = f.add(f.load('i64.load', cpu, S.RIP_BASE), offset)
+        const is64 = first.handler.shape.codeSize === 64
+        f.store('i64.store', cpu, is64 ? rip : f.and(rip, f.i64(0xffffffffn)), S.RIP)
+        f.store('i32.store', cpu, f.i32(S.EXIT_BUDGET), S.EXIT)
+        f.ret()
+      },
+      undefined,
+      'unlikely',
+    )
+    f.store('i32.store', cpu, left, S.BUDGET)
+    const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
+    f.returnCallIndirect(HANDLER_PARAMS, [], f.get(this.#nextHandler), rec, cpu, following)
+  }
+
+  // Nodes.
+
+  #start(): void {
+    const { entry } = this.#plan
+    const e = new RegionEmitter(this, entry, entry.instructions[0] as Instruction, 0)
+    if (this.learned.storedAt.has(entry.start)) e.regionFlags.flushStored()
+    if (entry.isLoop) this.flagState = this.#stateAt(entry)
+    this.#tree(entry)
+  }
+
+  #tree(node: Node): void {
+    const merges = node.children.filter(({ isMerge }) => isMerge)
+    merges.sort((a, b) => b.order - a.order)
+    if (!node.isLoop) return this.#within(node, merges)
+    this.f.loop((again) => {
+      this.#loops.set(node, again)
+      this.#within(node, merges)
+    })
+  }
+
+  /** The node, with those that it dominates and that several edges lead to behind it. */
+  #within(node: Node, merges: readonly Node[]): void {
+    const [last, ...rest] = merges
+    if (!last) return this.#body(node)
+    this.f.block((end) => {
+      this.#forward.set(last, end)
+      this.#within(node, rest)
+    })
+    this.flagState = this.#stateAt(last)
+    this.#tree(last)
+  }
+
+  /** The flags at the start of a node that is reached by a branch. */
+  #stateAt(node: Node): FlagState {
+    return this.learned.storedAt.has(node.start) ? { kind: 'stored' } : UNKNOWN
+  }
+
+  wantStoredAtStart(node: Node): void {
+    this.learned.storedAt.add(node.start)
+    this.isIncomplete = true
+  }
+
+  #body(node: Node): void {
+    const { f } = this
+    const [first] = node.instructions as [Instruction]
+    if (node.isLoop || node === this.#plan.entry) {
+      f.if(
+        f.ltS(f.get(this.#budget), f.i32(node.cost)),
+        () => {
+          new RegionEmitter(this, node, first, 0).regionFlags.flush()
+          this.leave(f.i32(first.rec), f.i32(first.handler.alone), 'budget')
+        },
+        undefined,
+        'unlikely',
+      )
+    }
+    if (node.count > 0) f.set(this.#budget, f.sub(f.get(this.#budget), f.i32(node.count)))
+    let last: RegionEmitter | undefined
+    for (const [i, instruction] of node.instructions.entries()) {
+      if (!f.isLive) return
+      last = new RegionEmitter(this, node, instruction, i)
+      last.prepare()
+      emitHandler(last, instruction.handler)
+      const { handler, rec } = instruction
+      if (!f.isLive && !handler.row.attributes.has('end')) this.continuations.add(rec + R.RECORD_SIZE)
+    }
+    if (!last || !f.isLive) return
+    if (node.next >= 0 && this.leadsTo(node, node.next)) return this.edge(last, node.next)
+    last.regionFlags.flush()
+    if (node.next < 0) this.continuations.add(node.stop + R.RECORD_SIZE)
+    this.leave(f.i32(node.stop), f.load('i32.load', f.i32(node.stop), R.REC_HANDLER), this.#stopOf(node))
+  }
+
+  #stopOf({ stop }: Node): string {
+    return `stop: ${this.#nameOf(stop)}`
+  }
+
+  /** Is it known what lies at a page offset that the node goes on at. */
+  leadsTo(node: Node, offset: number): boolean {
+    return node.targets.has(offset) || this.#recordAt(offset) !== 0
+  }
+
+  #recordAt(offset: number): number {
+    return this.#plan.records.get(offset) ?? this.#find(offset)
+  }
+
+  /** Goes on at a page offset. Ends the path. */
+  edge(e: RegionEmitter, offset: number): void {
+    const { f } = this
+    const to = e.node.targets.get(offset)
+    if (!to) {
+      e.regionFlags.flush()
+      const rec = f.i32(this.#recordAt(offset))
+      return this.leave(rec, f.load('i32.load', rec, R.REC_HANDLER), 'branch')
+    }
+    const before = this.flagState
+    const isBack = to.order <= e.node.order
+    if (this.learned.storedAt.has(to.start)) e.regionFlags.flushStored()
+    else if (isBack || to.isMerge || to.isLoop) e.regionFlags.flush()
+    if (isBack) f.br(this.#loops.get(to) as Label)
+    else if (to.isMerge) f.br(this.#forward.get(to) as Label)
+    else {
+      if (to.isLoop) this.flagState = this.#stateAt(to)
+      this.#tree(to)
+    }
+    this.flagState = before
+  }
+
+  // Leaving.
+
+  /** Gives back instructions that were counted and have not run. */
+  refund(count: number): void {
+    const { f } = this
+    if (count > 0) f.set(this.#budget, f.add(f.get(this.#budget), f.i32(count)))
+  }
+
+  /** Goes on with a record, by a handler. Ends the path. `why`: for those who count. */
+  leave(rec: Value, handler: Value, why: string): void {
+    const { f } = this
+    this.#exits?.emit(f, why)
+    f.set(this.#nextRec, rec)
+    f.set(this.#nextHandler, handler)
+    if (this.#outside) f.br(this.#outside)
+  }
+
+  // Variables.
+
+  /** The variable of a general register. */
+  register(number: number): Local {
+    if (!(this.#used & (1 << number))) this.isIncomplete = true
+    return (this.#registers[number] ??= this.f.local('i64'))
+  }
+
+  /** The same, to be written. */
+  written(number: number): Local {
+    if (!(this.#written & (1 << number))) this.isIncomplete = true
+    return this.register(number)
+  }
+
+  /** The site of a key, undefined if there are too many. */
+  site(key: string | undefined): Site | undefined {
+    if (key === undefined) return undefined
+    const known = this.#sites.get(key)
+    if (known) return known
+    const keys = this.#siteKeys as Set<string>
+    if (keys.size < MOST_SITES) {
+      keys.add(key)
+      this.isIncomplete = true
+    }
+    return undefined
+  }
+}

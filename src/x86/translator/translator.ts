@@ -1,0 +1,208 @@
+// The translator: makes a function of the code around a block, puts it into the table of handlers,
+// and its place there into the first record of the block. From then on whoever comes to the block
+// runs the region; nothing else knows that there are two kinds of code.
+
+import type { FuncRef } from '../../wasm/graph.ts'
+import type { ModuleBuilder } from '../../wasm/module.ts'
+import { importRuntime, type RuntimeRefs } from '../emit/runtime.ts'
+import type { Block, CodeCache } from '../interpreter/code-cache.ts'
+import { HANDLER_PARAMS } from '../interpreter/flow.ts'
+import { FIRST_REGION, type Handlers, REGION_PLACES } from '../interpreter/handlers.ts'
+import type { Translation } from '../engine.ts'
+import * as R from '../interpreter/record.ts'
+import type { HostMemory } from '../memory/host-memory.ts'
+import { ExitCounters } from './exit-counters.ts'
+import { Learned, Region } from './region.ts'
+import { type Plan, Planner } from './region-plan.ts'
+
+const PAGE = 4096
+const LIMITS = { nodes: 64, instructions: 400 }
+/** Attempts teach each other what a region needs; more than this says that something is wrong. */
+const MOST_ATTEMPTS = 32
+
+/** Where a region may begin. */
+interface Place {
+  readonly rec: number
+  /** Host address of the instruction. */
+  readonly start: number
+  readonly mode: number
+}
+
+/** Regions that are made at once at most. */
+const MOST_PLACES = 16
+/** Instructions that a block still has behind one that is interpreted, to be worth a region. */
+const LEAST_CONTINUATION = 3
+/** Times a block is seen running before it is translated. */
+const HOT = 3
+
+export class Translator {
+  readonly #memory: HostMemory
+  readonly #handlers: Handlers
+  readonly #code: () => CodeCache
+  readonly #planner: Planner
+  readonly #translation: Translation
+  /** Handlers of the first records of regions as they were before. */
+  readonly #originals = new Int32Array(REGION_PLACES)
+  readonly #free: number[] = []
+  #next = FIRST_REGION
+  /** Why regions are left, if that is counted. */
+  readonly exits: ExitCounters | undefined
+  readonly counters = { regions: 0, attempts: 0, live: 0, bytes: 0, instructions: 0, modules: 0 }
+
+  constructor(
+    memory: HostMemory,
+    handlers: Handlers,
+    code: () => CodeCache,
+    translation: Translation,
+    countsExits: boolean,
+  ) {
+    if (countsExits) this.exits = new ExitCounters(memory)
+    this.#translation = translation
+    this.#memory = memory
+    this.#handlers = handlers
+    this.#code = code
+    this.#planner = new Planner(memory, (index) => handlers.at(this.original(index)), LIMITS)
+  }
+
+  /** The handler that a record has, or would have if no region began there. */
+  original(index: number): number {
+    return index < FIRST_REGION ? index : (this.#originals[index - FIRST_REGION] as number)
+  }
+
+  /** Is it of interest which blocks are seen running. */
+  get isOn(): boolean {
+    return this.#translation === 'hot'
+  }
+
+  /** Every block is translated when it is looked up for the first time. */
+  get isEager(): boolean {
+    return this.#translation === 'always'
+  }
+
+  /** A block was looked up, in eager translation. */
+  met(block: Block): void {
+    if (block.heat++ === 0 && !block.isCrossing) this.translate([block])
+  }
+
+  /** A block was seen running. True if it is the start of a region already. */
+  sample(block: Block): boolean {
+    if ((this.#memory.u32[block.rec >>> 2] as number) >= FIRST_REGION) return true
+    if (++block.heat === HOT && !block.isCrossing) this.translate([block])
+    return false
+  }
+
+  /**
+   * Translates the regions that begin at some places, in one module, and those that begin behind
+   * instructions in them that are left to the interpreter.
+   */
+  translate(places: readonly Place[]): void {
+    const candidates = [...places]
+    const module = this.#handlers.newModule()
+    const runtime = importRuntime(module)
+    const installed: { readonly rec: number; readonly index: number }[] = []
+    for (const candidate of candidates) {
+      const { rec } = candidate
+      if ((this.#memory.u32[rec >>> 2] as number) >= FIRST_REGION) continue
+      if (installed.some((other) => other.rec === rec)) continue
+      if (!this.#plan(candidate)) {
+        this.#continueAt(rec + R.RECORD_SIZE, candidate, candidates)
+        continue
+      }
+      const index = this.#free.pop() ?? this.#next
+      if (index >= FIRST_REGION + REGION_PLACES) break
+      if (index === this.#next) this.#next++
+      const func = module.declare(HANDLER_PARAMS, [], `region_${candidate.start.toString(16)}`)
+      module.element(index, [func])
+      const continuations = this.#emit(module, func, runtime, candidate)
+      for (const next of continuations) this.#continueAt(next, candidate, candidates)
+      installed.push({ rec, index })
+    }
+    if (installed.length === 0) return
+    const bytes = module.finish()
+    this.#handlers.instantiate(bytes)
+    this.counters.bytes += bytes.length
+    this.counters.modules++
+    for (const { rec, index } of installed) {
+      this.#originals[index - FIRST_REGION] = this.#memory.u32[rec >>> 2] as number
+      this.#memory.u32[rec >>> 2] = index
+      this.counters.regions++
+      this.counters.live++
+    }
+  }
+
+  /** Adds the place of a record in the middle of a block, if it is an instruction. */
+  #continueAt(rec: number, from: Place, places: Place[]): void {
+    const { u8, u16, u32 } = this.#memory
+    const length = u8[rec + R.REC_LENGTH] as number
+    const previous = this.#handlers.at(this.original(u32[(rec - R.RECORD_SIZE) >>> 2] as number))
+    if (length === 0 || !previous || previous.row.attributes.has('end')) return
+    if (places.length >= MOST_PLACES || (u8[rec + R.REC_LEFT] as number) < LEAST_CONTINUATION) return
+    const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
+    places.push({ rec, start, mode: from.mode })
+  }
+
+  #plan({ rec, start: host, mode }: Place): Plan | undefined {
+    const page = host & -PAGE
+    return this.#planner.plan(rec, (offset) => this.#code().known((page >>> 0) + offset, mode))
+  }
+
+  /** Emits a region; gives the records behind instructions that the interpreter executes. */
+  #emit(
+    module: ModuleBuilder,
+    func: FuncRef,
+    runtime: RuntimeRefs,
+    candidate: Place,
+  ): ReadonlySet<number> {
+    let continuations: ReadonlySet<number> = new Set()
+    const learned = new Learned()
+    const siteKeys = new Set<string>()
+    const page = (candidate.start & -PAGE) >>> 0
+    let attempts = 0
+    module.body(func, (f) => {
+      const plan = this.#plan(candidate)
+      if (!plan) {
+        // What could be translated turned out not to be: the way out is all that is left.
+        const handler = this.#handlers.at(this.original(this.#memory.u32[candidate.rec >>> 2] as number))
+        f.returnCallIndirect(
+          HANDLER_PARAMS,
+          [],
+          f.i32(handler?.alone ?? 0),
+          f.param(0),
+          f.param(1),
+          f.param(2),
+        )
+        return true
+      }
+      this.counters.attempts++;
+      const region = new Region(f, plan, learned, siteKeys, {
+        memory: this.#memory,
+        runtime,
+        hostNumber: this.#handlers.hostNumber,
+        exits: this.exits,
+        nameOf: (rec) => this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number)),
+        find: (offset) => this.#code().known(page + offset, candidate.mode),
+      })
+      const isGood = region.emit()
+      continuations = region.continuations
+      if (isGood) this.counters.instructions += plan.instructions
+      else if (++attempts > MOST_ATTEMPTS) throw new Error('a region is never complete')
+      return isGood
+    })
+    return continuations
+  }
+
+  /** The block that a region begins with has been dropped: its place is free. */
+  dropped(index: number): void {
+    this.#handlers.removeRegion(index)
+    this.#free.push(index)
+    this.counters.live--
+  }
+
+  /** All blocks have been dropped. */
+  forgetAll(): void {
+    for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
+    this.#free.length = 0
+    this.#next = FIRST_REGION
+    this.counters.live = 0
+  }
+}
