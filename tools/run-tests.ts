@@ -25,7 +25,9 @@ interface Options {
 
 /** Runs the files that match the patterns. */
 export async function runTests(patterns: string[], options: Options): Promise<TestRun> {
-  const waiting = globSync(patterns, { exclude: ['**/node_modules/**', ...(options.exclude ?? [])] }).sort()
+  const waiting = globSync(patterns, {
+    exclude: ['**/node_modules/**', ...(options.exclude ?? [])],
+  }).sort()
   const runs: TestRun[] = []
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {

@@ -4,7 +4,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
 import { UserError } from '../base/errors.ts'
-import type { Domain, DomainConfig, DomainEnd, TimeMode } from '../node/host-types.ts'
+import type { Domain, DomainConfig, DomainEnd, TimeMode, Translation } from '../node/host-types.ts'
 import { connectInput } from './console-input.ts'
 import { ConsoleScript, type ScriptStep } from './console-script.ts'
 import { lastLines } from './console-text.ts'
@@ -16,6 +16,7 @@ import type { Context } from './verb.ts'
 export interface ForegroundRun {
   readonly domain: DomainConfig
   readonly time: TimeMode
+  readonly translation?: Translation | undefined
   readonly script: readonly ScriptStep[]
   readonly timeoutSeconds?: number | undefined
   readonly consoleLog?: string | undefined
@@ -39,7 +40,11 @@ const QUOTED_LINES = 10
 export async function runInForeground(run: ForegroundRun, context: Context): Promise<number> {
   const log = run.consoleLog === undefined ? undefined : openLog(run.consoleLog)
   try {
-    const host = await context.createHost({ time: run.time })
+    const host = await context.createHost({
+      time: run.time,
+      ...(run.translation && { translation: run.translation }),
+      ...(run.stats && { countsExits: true }),
+    })
     // From here on, so that the talk's times and those of the phases have one origin.
     const talk = makeTalk(run.domain.name, context, run.json)
     const start = performance.now()

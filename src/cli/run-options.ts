@@ -2,7 +2,7 @@
 
 import { accessSync, constants, statSync } from 'node:fs'
 import { UserError } from '../base/errors.ts'
-import type { DomainConfig, TimeMode } from '../node/host-types.ts'
+import type { DomainConfig, TimeMode, Translation } from '../node/host-types.ts'
 import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../toolstack/xen-host.ts'
 import { EVENT_ABI_NAMES, type EventAbiName } from '../xen/event-abi.ts'
 import { type Arguments, UsageError } from './arguments.ts'
@@ -107,6 +107,15 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
     value: 'WHAT,...',
     summary: 'print what the guest asks of the host, such as hypercalls',
   },
+  {
+    name: 'translate',
+    value: 'WHEN',
+    choices: ['off', 'hot', 'always'],
+    summary:
+      'translate guest code to WebAssembly: never, when it is often executed, or at once; for ' +
+      'tests, as the guest does the same in each way',
+    otherwise: 'hot',
+  },
   { name: 'stats', summary: 'print the counters at the end' },
   { name: 'json', summary: 'print events, one JSON object a line, in place of console and talk' },
 ]
@@ -150,6 +159,7 @@ export function foregroundRun(
   return {
     domain,
     time: (args.text('time') as TimeMode | undefined) ?? (stdin.isTTY ? 'real' : 'virtual'),
+    translation: args.text('translate') as Translation | undefined,
     script: scriptOf(args),
     timeoutSeconds: args.number('timeout'),
     consoleLog: args.text('console-log'),

@@ -6,10 +6,13 @@ import type { EventAbiName } from '../xen/event-abi.ts'
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
 export type TimeMode = 'virtual' | 'real'
 
+/** When guest code is translated to WebAssembly: never, when it is hot, when it is first executed. */
+export type Translation = 'off' | 'hot' | 'always'
+
 export interface HostOptions {
   readonly time: TimeMode
   /** When guest code is translated: when it is hot if not given. Never changes what a guest does. */
-  readonly translation?: 'off' | 'hot' | 'always' | undefined
+  readonly translation?: Translation | undefined
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
 }

@@ -21,6 +21,8 @@ import type {
   PhaseListener,
 } from './host-types.ts'
 
+/** Causes of exits from translated code that the statistics name, the most frequent ones. */
+const EXITS_SHOWN = 20
 /** How long the hypervisor runs before the event loop gets its turn. */
 const SLICE_MS = 8
 /** Virtual time starts here, so that a run does not depend on the day: 2026-01-01. */
@@ -201,7 +203,7 @@ class RunningDomain implements Domain {
 
   stats(): Record<string, number> {
     const { scheduler, counters } = this.#host.xen.hypervisor
-    const { code, handlers } = this.#host.xen.engine
+    const { code, handlers, translator } = this.#host.xen.engine
     const stats: Record<string, number> = {
       instructions: scheduler.counters.instructions,
       rounds: scheduler.counters.rounds,
@@ -209,6 +211,11 @@ class RunningDomain implements Domain {
       'handlers emitted': handlers.count,
       'handler modules': handlers.modules,
       'handler bytes': handlers.bytes,
+      'regions translated': translator.counters.regions,
+      'regions live': translator.counters.live,
+      'region instructions': translator.counters.instructions,
+      'region modules': translator.counters.modules,
+      'region bytes': translator.counters.bytes,
       'blocks decoded': code.blocksBuilt,
       'instructions decoded': code.instructionsDecoded,
       'code invalidations': code.invalidations,
@@ -224,6 +231,9 @@ class RunningDomain implements Domain {
       stats[`vcpu${i} instructions translated`] = Number(cpu.getU64(TRANSLATED))
       stats[`vcpu${i} tlb fills`] = cpu.tlb.fills
       stats[`vcpu${i} tlb flushes`] = cpu.tlb.flushes
+    }
+    for (const [why, count] of (translator.exits?.counts ?? []).slice(0, EXITS_SHOWN)) {
+      stats[`region exit, ${why}`] = count
     }
     for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
     return stats

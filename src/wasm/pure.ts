@@ -72,14 +72,45 @@ export class Pure extends Graph implements Maker {
     if (args.length !== what.operands.length || !a) {
       throw new Bug(`${name} takes ${what.operands.length} values, not ${args.length}`)
     }
-    if (!b) return this.#unary(what, a)
+    if (!b) return this.#withoutDetour(what, a) ?? this.#unary(what, a)
     return c ? this.#pure(what, what.result as Type, a, b, c) : this.#binary(what, a, b)
+  }
+
+  /**
+   * Floating-point values that travel as integers: what is reinterpreted back and forth, or taken
+   * from a vector as an integer, is what it was.
+   */
+  #withoutDetour(what: Instruction, a: Value): Value | undefined {
+    if (a.kind !== PURE || !a.a) return undefined
+    const inner = a.instruction?.name
+    switch (what.name) {
+      case 'f64.reinterpret_i64':
+        if (inner === 'i64.reinterpret_f64') return a.a
+        return inner === 'i64x2.extract_lane'
+          ? this.lane('f64x2.extract_lane', a.immediate2, a.a)
+          : undefined
+      case 'f32.reinterpret_i32':
+        if (inner === 'i32.reinterpret_f32') return a.a
+        return inner === 'i32x4.extract_lane'
+          ? this.lane('f32x4.extract_lane', a.immediate2, a.a)
+          : undefined
+    }
+    return undefined
   }
 
   /** Extracts or replaces a lane. */
   lane(name: LaneOp, lane: number, ...args: Value[]): Value {
     const what = instruction('lane', name)
     const [a, b] = args
+    if (a && b?.kind === PURE && b.a) {
+      const inner = b.instruction?.name
+      if (name === 'i64x2.replace_lane' && inner === 'i64.reinterpret_f64') {
+        return this.lane('f64x2.replace_lane', lane, a, b.a)
+      }
+      if (name === 'i32x4.replace_lane' && inner === 'i32.reinterpret_f32') {
+        return this.lane('f32x4.replace_lane', lane, a, b.a)
+      }
+    }
     if (args.length !== what.operands.length || !a) {
       throw new Bug(`${name} takes ${what.operands.length} values, not ${args.length}`)
     }

@@ -5,7 +5,7 @@ import type { Engine } from './engine.ts'
 import { GuestFault } from './guest-fault.ts'
 import * as R from './interpreter/record.ts'
 import { STACK_ACCESS } from './emit/runtime.ts'
-import { type LinearMemory, type Privilege, SUPERVISOR } from './mmu/linear-memory.ts'
+import { FAULTED, type LinearMemory, type Privilege, SUPERVISOR } from './mmu/linear-memory.ts'
 import { ACCESS_READ, ACCESS_WRITE } from './mmu/walker.ts'
 import { Registers } from './registers.ts'
 import * as S from './state.ts'
@@ -38,6 +38,8 @@ export abstract class CpuMemory extends Registers {
   abstract exert(effort: number): void
   /** Records a fault of the instruction `rec` in the state block. */
   protected abstract recordFault(fault: GuestFault, rec: number): void
+  /** The same with FAULT_ADDRESS being set. */
+  protected abstract faulted(rec: number, vector: number, code: number): void
 
   // Memory, for emitted code.
 
@@ -50,11 +52,33 @@ export abstract class CpuMemory extends Registers {
     this.debugHits |= dataBreakpoints(this, linear, size, isWrite)
   }
 
+  /**
+   * Where an access lies that needs no closer look than a page walk; -1 if that is not enough, or
+   * FAULTED. Page faults are frequent, and throwing them takes longer than all the rest.
+   */
+  #findPlain(lo: number, hi: number, size: number, access: number): number {
+    const who = this.privilege
+    if ((lo & (PAGE - 1)) + size > PAGE || this.isWatching || who.isAligned) return -1
+    return this.linear.find(lo, hi, access, who)
+  }
+
+  /** Records the fault that linear.find() met. */
+  #foundFault(rec: number, kind: number): number {
+    const { faultVector, faultCode, faultLo, faultHi } = this.linear
+    this.setWords(S.FAULT_ADDRESS, faultLo, faultHi)
+    const isStackFault = faultVector === GP && this.#isStack(rec, kind)
+    this.faulted(rec, isStackFault ? SS : faultVector, faultCode)
+    return 0
+  }
+
   /** `kind`: the size in bytes, with STACK_ACCESS for the stack; so for all slow accesses. */
   slowRead(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
     this.exert(1)
     const size = kind & ~STACK_ACCESS
+    const plain = this.#findPlain(lo, hi, size, ACCESS_READ)
+    if (plain >= 0) return plain
+    if (plain === FAULTED) return this.#foundFault(rec, kind)
     this.record = rec
     try {
       this.#lookClosely(lo, hi, size, false)
@@ -76,8 +100,14 @@ export abstract class CpuMemory extends Registers {
     this.counters.slowAccesses++
     this.exert(1)
     const size = kind & ~STACK_ACCESS
+    const plain = this.#findPlain(lo, hi, size, ACCESS_WRITE)
+    if (plain === FAULTED) return this.#foundFault(rec, kind)
     this.record = rec
     try {
+      if (plain >= 0) {
+        this.#put(plain, size)
+        return 1
+      }
       this.#lookClosely(lo, hi, size, true)
       this.#store(lo, hi, size)
       return 1
@@ -92,6 +122,9 @@ export abstract class CpuMemory extends Registers {
     this.counters.slowAccesses++
     this.exert(1)
     const size = kind & ~STACK_ACCESS
+    const plain = this.#findPlain(lo, hi, size, ACCESS_WRITE)
+    if (plain === FAULTED) return this.#foundFault(rec, kind)
+    if (plain >= 0 && !this.engine.code.hasCode(plain)) return plain
     this.record = rec
     try {
       this.#lookClosely(lo, hi, size, true)
@@ -126,16 +159,24 @@ export abstract class CpuMemory extends Registers {
     if (code.invalidations !== before) this.exert(INVALIDATION_EFFORT)
   }
 
+  /** Stores what is in BOUNCE where find() allowed it. */
+  #put(at: number, size: number): void {
+    const { code } = this.engine
+    const before = code.invalidations
+    this.linear.put(at, size, this.state + S.BOUNCE)
+    if (code.invalidations !== before) this.exert(INVALIDATION_EFFORT)
+  }
+
   #faulted(error: unknown, rec: number, kind: number): number {
     if (!(error instanceof GuestFault)) throw error
-    const isStack = (kind & STACK_ACCESS) !== 0 || this.#usesStack(rec)
-    this.recordFault(isStack && error.vector === GP ? new GuestFault(SS, error.code) : error, rec)
+    const isStackFault = error.vector === GP && this.#isStack(rec, kind)
+    this.recordFault(isStackFault ? new GuestFault(SS, error.code) : error, rec)
     return 0
   }
 
-  /** Non-canonical addresses are #SS where the stack segment is used. */
-  #usesStack(rec: number): boolean {
-    return this.memory.u8[rec + R.REC_SEGMENT] === S.SS
+  /** Non-canonical addresses are #SS where the stack or its segment is used. */
+  #isStack(rec: number, kind: number): boolean {
+    return (kind & STACK_ACCESS) !== 0 || this.memory.u8[rec + R.REC_SEGMENT] === S.SS
   }
 
   checkSegment(rec: number, offset: number, size: number, segment: number, write: boolean): number {

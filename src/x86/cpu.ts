@@ -1,6 +1,7 @@
 // A virtual processor: its run loop, and what emitted code needs done in TypeScript on its
 // behalf. Emitted code runs until the budget is used up, a fault occurs, or something wants a
-// look; the loop then delivers what has to be delivered and goes on.
+// look; the loop then delivers what has to be delivered and goes on. Why this file is long: the run
+// loop and what it is called back for share their state at every step.
 
 import type { CpuHost } from './cpu-host.ts'
 import { CpuMemory } from './cpu-memory.ts'
@@ -13,6 +14,7 @@ import { HANDLER_DEAD, HANDLER_STOP } from './interpreter/handlers.ts'
 import { JumpCache } from './interpreter/jump-cache.ts'
 import * as R from './interpreter/record.ts'
 import {
+  FAULTED,
   LinearMemory,
   type Privilege,
   SUPERVISOR,
@@ -25,6 +27,7 @@ import { ACCESS_FETCH, CR0_AM, Walker } from './mmu/walker.ts'
 import { codeSizeOf } from './mode.ts'
 import { FLAG_AC, FLAG_IF, FLAG_RF, FLAG_TF } from './registers.ts'
 import * as S from './state.ts'
+import { Sampler } from './translator/sampler.ts'
 import { currentMode } from './system/current-mode.ts'
 import {
   checkInstructionBreakpoint,
@@ -43,13 +46,6 @@ const REP_CHUNK = 4096
 const NO_SHADOW = 0x80000000 | 0
 /** What a turn may cost beyond its instructions, in accesses that need a closer look. */
 const MAX_EFFORT = 50_000
-/** Instructions between two looks at what runs: few while much is interpreted. */
-const LEAST_SLICE = 2048
-const MOST_SLICE = 16384
-/** With less budget than this left, the next slice is added. */
-const SLICE_END = 512
-/** A sample is taken up to so many branches behind the end of a slice; a mask. */
-const MOST_DRIFT = 7
 /** PAUSEs in one run after which the rest of it is given up. */
 const PAUSES_TO_YIELD = 32
 
@@ -98,14 +94,7 @@ export class Cpu extends CpuMemory {
   #withheld = 0
   /** Budget of this run that emitted code gets in later slices, so that what runs is seen. */
   #reserve = 0
-  #slice = LEAST_SLICE
-  /**
-   * Branches to go to the next sample, 0 for none. A slice ends where a block does not fit, which
-   * happens to large blocks; a few branches from there are the others.
-   */
-  #drift = 0
-  /** Makes the lengths of slices vary, lest they beat in time with a loop. */
-  #jitter = 1
+  readonly #sampler = new Sampler()
   override readonly counters = {
     lookups: 0,
     faults: 0,
@@ -237,8 +226,9 @@ export class Cpu extends CpuMemory {
     this.#kick()
   }
 
-  /** Makes emitted code come back at the end of its block. */
+  /** Makes emitted code come back behind the running instruction. */
   #kick(): void {
+    this.set32(S.KICKED, 1)
     const budget = this.getI32(S.BUDGET)
     if (budget <= 0) return
     this.#withheld += budget
@@ -279,7 +269,7 @@ export class Cpu extends CpuMemory {
         const isEnd = this.getI32(S.EXIT) === S.EXIT_BUDGET || this.getI32(S.BUDGET) <= 0
         if (this.#reserve > 0 && isEnd) {
           this.#nextSlice()
-          this.#drift = 1 + ((this.#jitter >>> 8) & MOST_DRIFT)
+          this.#sampler.sliceEnded()
         }
         if (this.getI32(S.BUDGET) <= 0) return result('budget')
         this.#step()
@@ -298,23 +288,22 @@ export class Cpu extends CpuMemory {
 
   /** Gives emitted code more of the budget. */
   #nextSlice(): void {
-    let size = this.#reserve
-    if (this.engine.translator.isOn) {
-      this.#jitter = (Math.imul(this.#jitter, 1664525) + 1013904223) >>> 0
-      const varied = this.#slice + (this.#jitter >>> 16) % this.#slice
-      if (varied + SLICE_END < size) size = varied
-    }
+    const isSampling = this.engine.translator.isOn
+    const size = isSampling ? this.#sampler.nextSlice(this.#reserve) : this.#reserve
     this.#reserve -= size
     this.set32(S.BUDGET, this.getI32(S.BUDGET) + size)
   }
 
-  /** A sample of what runs: little of interest is seen where all is translated. */
-  #sample(block: Block): void {
-    this.#drift = 0
-    const isTranslated = this.engine.translator.sample(block)
-    this.#slice = isTranslated
-      ? Math.min(this.#slice * 2, MOST_SLICE)
-      : Math.max(this.#slice >>> 1, LEAST_SLICE)
+  /** Finds blocks at offsets from the page that RIP lies on, as far as the jump cache knows them. */
+  #peek(): (offset: number) => number {
+    const page = this.rip & -4096n
+    const key = this.getI32(S.JUMP_KEY)
+    return (offset) => {
+      const linear = page + BigInt(offset)
+      const [lo, hi] = [BigInt.asIntN(32, linear), BigInt.asIntN(32, linear >> 32n)]
+      const rec = this.#jumps.find(Number(lo), Number(hi), key)
+      return this.memory.u32[rec >>> 2] === HANDLER_DEAD ? 0 : rec
+    }
   }
 
   #lookForInterrupts(): void {
@@ -350,8 +339,11 @@ export class Cpu extends CpuMemory {
     const flags = this.getI32(S.RFLAGS)
     if (flags & FLAG_RF) this.set32(S.RFLAGS, flags & ~FLAG_RF)
     const lo = this.getI32(S.RIP)
-    const linearLo = (lo + Number(BigInt.asIntN(32, this.#codeBase()))) | 0
-    this.setU64(S.RIP_BASE, this.rip - BigInt(linearLo & (PAGE - 1)))
+    if (codeSizeOf(this.#mode) === 64) this.setWords(S.RIP_BASE, lo & -PAGE, this.getI32(S.RIP + 4))
+    else {
+      const linearLo = (lo + Number(BigInt.asIntN(32, this.segmentBase(S.CS)))) | 0
+      this.setU64(S.RIP_BASE, this.rip - BigInt(linearLo & (PAGE - 1)))
+    }
     const isSingle = (flags & FLAG_TF) !== 0 || this.#hasCodeBreakpoints || this.isWatching
     if (isSingle || this.hasShadow) {
       this.#withheld += budget - 1
@@ -365,8 +357,8 @@ export class Cpu extends CpuMemory {
       return
     }
     let count = Math.min(left, budget)
-    if (this.#drift > 1) {
-      this.#drift--
+    if (this.#sampler.drift > 1) {
+      this.#sampler.drift--
       count = Math.min(count, this.#toBranch(rec, left))
       this.#withheld += budget - count
       this.set32(S.BUDGET, 0)
@@ -376,7 +368,7 @@ export class Cpu extends CpuMemory {
 
   /** First record of the block at RIP if the jump cache knows it; 0 if it does not, or if asked. */
   #known(): number {
-    if (this.#drift === 1 || codeSizeOf(this.#mode) !== 64) return 0
+    if (this.#sampler.drift === 1 || codeSizeOf(this.#mode) !== 64) return 0
     const lo = this.getI32(S.RIP)
     const rec = this.#jumps.find(lo, this.getI32(S.RIP + 4), this.getI32(S.JUMP_KEY))
     // The block may have been dropped since.
@@ -387,10 +379,11 @@ export class Cpu extends CpuMemory {
   #enter(rec: number): void {
     this.hasShadow = false
     this.set32(S.EXIT, 0)
+    this.set32(S.KICKED, 0)
     this.engine.enter(this, rec)
     const exit = this.getI32(S.EXIT)
     if (exit === S.EXIT_FAULT) return this.#fault()
-    if (exit === S.EXIT_DEAD) this.#leaveDead()
+    if (exit === S.EXIT_DEAD || exit === S.EXIT_KICKED) this.#leaveBefore()
     if (
       this.getI32(S.SHADOW_RIP) === this.getI32(S.RIP) &&
       this.getI32(S.SHADOW_RIP + 4) === this.getI32(S.RIP + 4)
@@ -455,6 +448,7 @@ export class Cpu extends CpuMemory {
     const stop = at + count * R.RECORD_SIZE
     u8.fill(0, stop, stop + R.RECORD_SIZE)
     u32[stop >>> 2] = HANDLER_STOP
+    u8[stop + R.REC_LEFT] = 1
     u16[(stop + R.REC_END) >>> 1] = u16[(last + R.REC_END) >>> 1] as number
     return at
   }
@@ -472,6 +466,16 @@ export class Cpu extends CpuMemory {
     return this.#ripOf(rec) + BigInt(this.memory.u8[rec + R.REC_LENGTH] as number)
   }
 
+  /** Stores RIP of the instruction of a record plus `more` in a field of the state block. */
+  #storeRip(field: number, rec: number, more: number): void {
+    if (codeSizeOf(this.#mode) !== 64) return this.setU64(field, this.#ripOf(rec) + BigInt(more))
+    const { u8, u16 } = this.memory
+    const offset = (u16[(rec + R.REC_END) >>> 1] as number) - (u8[rec + R.REC_LENGTH] as number)
+    const base = this.getI32(S.RIP_BASE)
+    const lo = (base + offset + more) | 0
+    this.setWords(field, lo, this.getI32(S.RIP_BASE + 4) + (lo >>> 0 < base >>> 0 ? 1 : 0))
+  }
+
   /** Gives back the instructions of a block from a record on, or after it. */
   #refund(rec: number, isDone: boolean): void {
     const { u8 } = this.memory
@@ -482,9 +486,10 @@ export class Cpu extends CpuMemory {
     else this.set32(S.BUDGET, this.getI32(S.BUDGET) + left)
   }
 
-  #leaveDead(): void {
+  /** Emitted code came back before a record that it did not run. */
+  #leaveBefore(): void {
     const rec = this.getI32(S.EXIT_RECORD) >>> 0
-    this.rip = this.#ripOf(rec)
+    this.#storeRip(S.RIP, rec, 0)
     this.#refund(rec, false)
   }
 
@@ -492,17 +497,21 @@ export class Cpu extends CpuMemory {
     this.counters.faults++
     this.exert(2)
     const vector = this.getI32(S.FAULT_VECTOR)
-    deliverException(this, vector, this.getI32(S.FAULT_CODE), this.getU64(S.FAULT_ADDRESS))
+    deliverException(this, vector, this.getI32(S.FAULT_CODE))
   }
 
   protected override recordFault(fault: GuestFault, rec: number): void {
-    this.set32(S.FAULT_VECTOR, fault.vector)
-    this.set32(S.FAULT_CODE, fault.code)
     this.setU64(S.FAULT_ADDRESS, fault.address)
+    this.faulted(rec, fault.vector, fault.code, fault.isCommitted)
+  }
+
+  protected override faulted(rec: number, vector: number, code: number, isCommitted = false): void {
+    this.set32(S.FAULT_VECTOR, vector)
+    this.set32(S.FAULT_CODE, code)
     this.set32(S.EXIT, S.EXIT_FAULT)
     if (rec === 0) return
     // An instruction that faults has been executed as far as time is concerned.
-    if (!fault.isCommitted) this.rip = this.#ripOf(rec)
+    if (!isCommitted) this.#storeRip(S.RIP, rec, 0)
     this.#refund(rec, true)
   }
 
@@ -526,35 +535,44 @@ export class Cpu extends CpuMemory {
     try {
       if (!is64 && this.getU32(S.RIP) > this.segmentLimit(S.CS)) throw new GuestFault(GP)
       const found = this.#find(lo, hi)
-      if (this.#drift === 1 && rec === 0) this.#sample(found)
-      else if (this.engine.translator.isEager) this.engine.translator.met(found)
+      if (!found) return this.#cannotRun(rec, this.linear.fault())
+      const { translator } = this.engine
+      if (this.#sampler.drift === 1 && rec === 0) {
+        this.#sampler.sampled(translator.sample(found, this.#peek()))
+      } else if (translator.isEager) translator.met(found, this.#peek())
       this.#jumps.remember(lo, hi, found.rec, this.getI32(S.JUMP_KEY), this.#isGlobal)
-      if (found.isCrossing) this.#jumps.mark((lo >>> 12) + 1)
+      if (found.isCrossing) this.#jumps.markCrossing((lo >>> 12) + 1)
       this.#isCrossing = found.isCrossing
       return found.rec
     } catch (error) {
       if (!(error instanceof GuestFault)) throw error
-      if (rec === 0) this.recordFault(error, 0)
-      else {
-        this.#refund(rec, true)
-        this.set32(S.EXIT, S.EXIT_LOOK)
-      }
-      return 0
+      return this.#cannotRun(rec, error)
     }
   }
 
-  #find(lo: number, hi: number): Block {
+  #cannotRun(rec: number, fault: GuestFault): number {
+    if (rec === 0) this.recordFault(fault, 0)
+    else {
+      this.#refund(rec, true)
+      this.set32(S.EXIT, S.EXIT_LOOK)
+    }
+    return 0
+  }
+
+  /** The block at a linear address; undefined after a fault that the memory tells of. */
+  #find(lo: number, hi: number): Block | undefined {
     const who = this.privilege
-    const host = this.linear.translate(lo, hi, ACCESS_FETCH, who)
+    const host = this.linear.find(lo, hi, ACCESS_FETCH, who)
+    if (host === FAULTED) return undefined
     if (host < 0) throw this.#noCode()
-    this.#isGlobal = this.walker.result.isGlobal
+    this.#isGlobal = this.tlb.code.isGlobal
     let fault: GuestFault | undefined
     const found = this.engine.code.find(host, this.#mode, this.features, () => {
       const nextLo = ((lo & -PAGE) + PAGE) | 0
       try {
         this.#checkCodeLimit(nextLo)
         const next = this.linear.translate(nextLo, nextLo === 0 ? hi + 1 : hi, ACCESS_FETCH, who)
-        this.#isGlobal &&= this.walker.result.isGlobal
+        this.#isGlobal &&= this.tlb.code.isGlobal
         return next
       } catch (error) {
         if (!(error instanceof GuestFault)) throw error
@@ -582,11 +600,18 @@ export class Cpu extends CpuMemory {
 
   /** First record of the block that a near branch of a record goes to; links the two. */
   resolve(rec: number): number {
-    const { view, i32 } = this.memory
+    const { u16, i32 } = this.memory
     const { generation } = this.#jumps
     const handler = i32[rec >>> 2]
-    const target = this.getU64(S.RIP_BASE) + view.getBigUint64(rec + R.REC_IMMEDIATE, true)
-    this.rip = codeSizeOf(this.#mode) === 64 ? BigInt.asUintN(64, target) : target & 0xffffffffn
+    const immediate = (rec + R.REC_IMMEDIATE) >>> 2
+    const base = this.getI32(S.RIP_BASE)
+    const lo = (base + (i32[immediate] as number)) | 0
+    const carry = lo >>> 0 < base >>> 0 ? 1 : 0
+    const hi = this.getI32(S.RIP_BASE + 4) + (i32[immediate + 1] as number) + carry
+    this.setWords(S.RIP, lo, codeSizeOf(this.#mode) === 64 ? hi : 0)
+    // What is never linked comes here often.
+    const known = this.#wantsExit ? 0 : this.#known()
+    if (known !== 0 && (u16[(known + R.REC_END) >>> 1] as number) > PAGE) return known
     const found = this.lookup(rec)
     // After a flush, or when this block was dropped, the record is not what it was.
     const isCurrent = generation === this.#jumps.generation && i32[rec >>> 2] === handler
@@ -628,6 +653,11 @@ export class Cpu extends CpuMemory {
   /** RIP after the running host instruction. */
   get nextRip(): bigint {
     return this.#ripAfter(this.record)
+  }
+
+  /** Stores it in a field of the state block. */
+  storeNextRip(field: number): void {
+    this.#storeRip(field, this.record, this.memory.u8[this.record + R.REC_LENGTH] as number)
   }
 
   /** The time-stamp counter as this instruction sees it. */

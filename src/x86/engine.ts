@@ -51,7 +51,13 @@ export class Engine {
       raise: (_cpu, rec, vector, code) => current().raised(rec, vector, code),
       host: (_cpu, rec, id) => current().runHost(rec, this.handlers.hostInstruction(id)),
     })
-    this.translator = new Translator(memory, this.handlers, () => this.code, translation, countsExits)
+    this.translator = new Translator(
+      memory,
+      this.handlers,
+      () => this.code,
+      translation,
+      countsExits,
+    )
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,

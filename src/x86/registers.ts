@@ -50,6 +50,13 @@ export class Registers {
     return this.memory.i32[(this.state + offset) >>> 2] as number
   }
 
+  /** Sets a 64-bit field by its halves. */
+  setWords(offset: number, lo: number, hi: number): void {
+    const { i32 } = this.memory
+    i32[(this.state + offset) >>> 2] = lo
+    i32[(this.state + offset + 4) >>> 2] = hi
+  }
+
   set32(offset: number, value: number): void {
     this.memory.i32[(this.state + offset) >>> 2] = value
   }
@@ -93,15 +100,16 @@ export class Registers {
 
   /** RFLAGS bits 31:0, arithmetic flags included. */
   get rflags(): number {
-    const result = this.memory.view.getBigInt64(this.state + S.FLAG_RESULT, true)
+    const result = this.getI32(S.FLAG_RESULT)
+    const upper = this.getI32(S.FLAG_RESULT + 4)
     const aux = this.getI32(S.FLAG_AUX)
     let flags = this.getI32(S.RFLAGS)
     if (aux < 0) flags |= FLAG_CF
     if (aux & 8) flags |= FLAG_AF
     if ((aux ^ (aux << 1)) < 0) flags |= FLAG_OF
-    if (result === 0n) flags |= FLAG_ZF
-    if (result < 0n !== ((aux & 0x10000) !== 0)) flags |= FLAG_SF
-    let low = (Number(result & 0xffn) ^ (aux >> 8)) & 0xff
+    if ((result | upper) === 0) flags |= FLAG_ZF
+    if (upper < 0 !== ((aux & 0x10000) !== 0)) flags |= FLAG_SF
+    let low = (result ^ (aux >> 8)) & 0xff
     low ^= low >> 4
     low ^= low >> 2
     low ^= low >> 1
@@ -119,7 +127,7 @@ export class Registers {
     if (value & FLAG_SF) aux |= 0x10000
     if (value & FLAG_AF) aux |= 8
     this.set32(S.FLAG_AUX, aux)
-    this.setU64(S.FLAG_RESULT, zf ? 0n : 1n)
+    this.setWords(S.FLAG_RESULT, zf ? 0 : 1, 0)
   }
 
   // Segments.
@@ -134,6 +142,29 @@ export class Registers {
 
   setSegmentBase(segment: number, base: bigint): void {
     this.setU64(S.SEG_BASE + segment * 8, base)
+  }
+
+  /**
+   * Writes what a segment register holds besides its base; `reads`, `writes`: loads, stores at
+   * offsets up to the limit need no closer look.
+   */
+  setSegmentFields(
+    segment: number,
+    selector: number,
+    limit: number,
+    attributes: number,
+    reads: boolean,
+    writes: boolean,
+  ): void {
+    const { i32 } = this.memory
+    const at = (this.state + S.SEGMENT + segment * S.SEGMENT_SIZE) >>> 2
+    i32[at + (S.SEG_SELECTOR >> 2)] = selector
+    i32[at + (S.SEG_LIMIT >> 2)] = limit
+    i32[at + (S.SEG_ATTRIBUTES >> 2)] = attributes
+    i32[at + (S.SEG_READ_LIMIT >> 2)] = reads ? limit : -1
+    i32[at + (S.SEG_READ_LIMIT >> 2) + 1] = reads ? 0 : -1
+    i32[at + (S.SEG_WRITE_LIMIT >> 2)] = writes ? limit : -1
+    i32[at + (S.SEG_WRITE_LIMIT >> 2) + 1] = writes ? 0 : -1
   }
 
   segmentLimit(segment: number): number {

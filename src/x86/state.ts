@@ -116,6 +116,9 @@ export const RANDOM = 0x338
 /** Instructions that translated regions have executed, 64 bits. */
 export const TRANSLATED = 0x340
 
+/** Nonzero when emitted code has to come back behind the running instruction. */
+export const KICKED = 0x348
+
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */
 export const VECTORS = 0x400
 export const VECTOR_SIZE = 64
@@ -149,3 +152,5 @@ export const EXIT_FAULT = 2
 export const EXIT_LOOK = 3
 /** The block at EXIT_RECORD has been dropped; RIP has to be looked up again. */
 export const EXIT_DEAD = 4
+/** Before the record at EXIT_RECORD the run loop has to look around, as KICKED says. */
+export const EXIT_KICKED = 5

@@ -1,6 +1,7 @@
 // The physical map (P2M) of a translated domain: which machine frame lies at each guest frame, and
 // what it is there as. A radix tree of two levels: chunks of 1024 entries in a map, so that guest
-// frames far apart (RAM, the page of the APIC, pages above 4 GiB) cost nothing between them.
+// frames far apart (RAM, the page of the APIC, pages above 4 GiB) cost nothing between them. An
+// array leads to the lower ones: every step of a page walk asks for a frame.
 
 import { invariant } from '../base/errors.ts'
 import type { Mfn } from '../machine/frame-table.ts'
@@ -23,6 +24,8 @@ export const MAX_GFNS = 2 ** 36
 
 const CHUNK_SHIFT = 10
 const CHUNK = 1 << CHUNK_SHIFT
+/** Chunks that the array leads to: 16 GiB. */
+const LOW_CHUNKS = 4096
 const NO_FRAME = -1
 const MMIO_FRAME = -2
 
@@ -52,11 +55,23 @@ export interface PhysMapState {
 
 export class PhysMap {
   readonly #chunks = new Map<number, Chunk>()
+  readonly #low: (Chunk | undefined)[] = new Array(LOW_CHUNKS).fill(undefined)
   readonly #listeners = new Set<PhysMapListener>()
+
+  #chunkOf(gfn: number): Chunk | undefined {
+    const index = Math.floor(gfn / CHUNK)
+    return index < LOW_CHUNKS ? this.#low[index] : this.#chunks.get(index)
+  }
+
+  #put(index: number, chunk: Chunk): Chunk {
+    this.#chunks.set(index, chunk)
+    if (index < LOW_CHUNKS) this.#low[index] = chunk
+    return chunk
+  }
 
   /** Host frame at a guest frame; -1 if nothing is there, -2 for registers of a device. */
   frameOf(gfn: number): number {
-    const chunk = this.#chunks.get(Math.floor(gfn / CHUNK))
+    const chunk = this.#chunkOf(gfn)
     if (!chunk) return NO_FRAME
     const i = gfn % CHUNK
     const frame = chunk.frames[i]
@@ -65,8 +80,7 @@ export class PhysMap {
   }
 
   typeOf(gfn: number): P2mType {
-    return (this.#chunks.get(Math.floor(gfn / CHUNK))?.types[gfn % CHUNK] ??
-      P2mType.invalid) as P2mType
+    return (this.#chunkOf(gfn)?.types[gfn % CHUNK] ?? P2mType.invalid) as P2mType
   }
 
   /** May the guest write to what lies there. */
@@ -89,18 +103,17 @@ export class PhysMap {
       `${gfn} is not a guest frame number`,
     )
     const index = Math.floor(gfn / CHUNK)
-    let chunk = this.#chunks.get(index)
-    if (!chunk) {
-      chunk = newChunk()
-      this.#chunks.set(index, chunk)
-    }
+    const chunk = this.#chunks.get(index) ?? this.#put(index, newChunk())
     const i = gfn % CHUNK
     const isNew = chunk.types[i] === P2mType.invalid
     if (isNew) chunk.used++
     if (type === P2mType.invalid) chunk.used--
     chunk.frames[i] = mfn
     chunk.types[i] = type
-    if (chunk.used === 0) this.#chunks.delete(index)
+    if (chunk.used === 0) {
+      this.#chunks.delete(index)
+      if (index < LOW_CHUNKS) this.#low[index] = undefined
+    }
     if (isNew) return
     for (const listener of this.#listeners) listener(gfn, 1)
   }
@@ -156,12 +169,13 @@ export class PhysMap {
   restore(state: PhysMapState): void {
     invariant(state.version === 1, `a physical map of version ${state.version} is not known`)
     this.#chunks.clear()
+    this.#low.fill(undefined)
     for (const { index, frames, types } of state.chunks) {
       const chunk = newChunk()
       chunk.frames.set(frames)
       chunk.types.set(types)
       chunk.used = types.reduce((sum, type) => sum + (type === P2mType.invalid ? 0 : 1), 0)
-      this.#chunks.set(index, chunk)
+      this.#put(index, chunk)
     }
     for (const listener of this.#listeners) listener(0, MAX_GFNS)
   }

@@ -5,7 +5,7 @@ import { ConsoleText } from '../../src/cli/console-text.ts'
 import { demoGuest } from '../../src/node/debian-guests.ts'
 import { Host } from '../../src/node/host.ts'
 import type { Domain, DomainConfig, DomainEnd, HostOptions } from '../../src/node/host-types.ts'
-import { answerTo, PROMPT } from './command.ts'
+import { answerTo, PROMPT, TRANSLATE } from './command.ts'
 
 export class Session {
   readonly host: Host
@@ -29,7 +29,7 @@ export class Session {
     config: Partial<DomainConfig> = {},
     options: Partial<HostOptions> = {},
   ): Promise<Session> {
-    const host = await Host.create({ time: 'virtual', ...options })
+    const host = await Host.create({ time: 'virtual', translation: TRANSLATE, ...options })
     const domain = await host.createDomain({
       ...(await demoGuest()),
       name: 'guest',

@@ -78,18 +78,22 @@ const INT3 = 0xcc
 const WITH_CODE = new Set([8, 10, 11, 12, 13, 14, 17])
 /** Runs that an instruction may take: repeated ones take several. */
 const MOST_RUNS = 64
+/** Instructions of a run to the handler of what ends a case. */
+const MOST_INSTRUCTIONS = 1000
 /** A part of the cases of a batch that need something made for them. */
 const LITTLE_NEW = 0.02
 
 export class OurProcessor {
   readonly machine: BareMachine
   readonly #segments = new Map<number, bigint>()
+  readonly #isTranslating: boolean
   #isWarm = false
   #dirty = { at: CODE_FRAME, bytes: CODE_BYTES }
 
   /** `features`: those of the processor underneath. */
-  constructor(features: ReadonlySet<string>) {
-    this.machine = new BareMachine(1 << 20, 64, features)
+  constructor(features: ReadonlySet<string>, translation: 'off' | 'always' = 'off') {
+    this.machine = new BareMachine(1 << 20, 64, features, translation)
+    this.#isTranslating = translation === 'always'
     this.#writeTables()
     const { cpu } = this.machine
     cpu.set32(S.CR4, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE)
@@ -236,6 +240,13 @@ export class OurProcessor {
 
   #execute(): void {
     const { cpu } = this.machine
+    cpu.rest()
+    // The first instruction of a budget that is larger than one is translated; what follows it is
+    // an INT3, and then the HLT of a handler.
+    if (this.#isTranslating) {
+      cpu.run(MOST_INSTRUCTIONS)
+      return
+    }
     const start = cpu.getU32(S.RIP)
     for (let i = 0; i < MOST_RUNS; i++) {
       cpu.run(1)

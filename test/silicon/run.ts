@@ -1,7 +1,7 @@
 // Compares our processor with the one underneath, instruction by instruction:
 //
 //   tools/node test/silicon/run.ts [--cases N] [--seed N] [--only NAME] [--mode NAME]
-//                                  [--strict] [--case TEXT]
+//                                  [--strict] [--translation off|always] [--case TEXT]
 //
 // Prints, for each row of the opcode table that differs, how often and one case, as small as it
 // could be made. --case runs such a case again. --strict compares undefined flags too.
@@ -20,10 +20,12 @@ const { values } = parseArgs({
     only: { type: 'string' },
     mode: { type: 'string', multiple: true },
     strict: { type: 'boolean', default: false },
+    translation: { type: 'string', default: 'off' },
     case: { type: 'string' },
   },
 })
 
+const isTranslated = values.translation === 'always'
 const native = new NativeProcessor()
 const terms = { features: native.features, isStrict: values.strict }
 let shower: OurProcessor | undefined
@@ -41,6 +43,7 @@ function runPlan(): number {
     name: values.only,
     modes: values.mode,
     isStrict: values.strict,
+    isTranslated,
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   for (const { row, count, record } of failures) {
@@ -60,7 +63,7 @@ function runCase(text: string): number {
 
 /** Prints a case, made small, and what differs; says whether something does. */
 function show(record: Uint8Array): boolean {
-  shower ??= new OurProcessor(native.features)
+  shower ??= new OurProcessor(native.features, isTranslated ? 'always' : 'off')
   const { record: small, found } = minimize(native, shower, record, terms)
   console.log(`  --case '${caseToText(small)}'`)
   for (const line of found) console.log(`    ${line}`)

@@ -12,6 +12,7 @@ import { caseFromText, caseToText } from './text.ts'
 import { decodeVectors, encodeVectors, recordVectors, VECTORS_FILE } from './vectors.ts'
 
 const CASES = Number(process.env['XENOLITH_SILICON_CASES'] ?? 50_000)
+const TRANSLATED_CASES = CASES / 5
 const SEED = Number(process.env['XENOLITH_SILICON_SEED'] ?? 1)
 
 /** Failures as text, each with a case for run.ts. */
@@ -34,6 +35,18 @@ test('every instruction does what the processor underneath does', (t) => {
   const { cases, variants, failures } = runSuite(native, { cases: CASES, seed: SEED })
   console.log(`${cases} cases, ${variants} variants, seed ${SEED}`)
   assert.deepEqual(describe(failures), [])
+})
+
+test('every instruction does so when it is translated', (t) => {
+  const why = whyNoNative()
+  if (why !== undefined) {
+    t.skip(why)
+    return
+  }
+  const native = new NativeProcessor()
+  t.after(() => native.dispose())
+  const plan = { cases: TRANSLATED_CASES, seed: SEED + 1, isTranslated: true }
+  assert.deepEqual(describe(runSuite(native, plan).failures), [])
 })
 
 test('every instruction does what was recorded of a processor', () => {

@@ -19,6 +19,8 @@ export interface Plan {
   readonly modes?: readonly string[] | undefined
   /** Compare flags that the manuals leave undefined, too. */
   readonly isStrict?: boolean | undefined
+  /** Translate each instruction instead of interpreting it. */
+  readonly isTranslated?: boolean | undefined
 }
 
 /** What differs for a row: how often, and the first case that shows it. */
@@ -45,7 +47,7 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
   const variants = variantsOf(instructions.rows, { name, modes, features: native.features })
   if (variants.length === 0) throw new Error(`no instruction to compare is named ${name}`)
   const generator = new Generator(plan.seed)
-  const processor = new OurProcessor(native.features)
+  const processor = new OurProcessor(native.features, plan.isTranslated ? 'always' : 'off')
   const failures = new Failures({ features: native.features, isStrict: plan.isStrict ?? false })
   for (let first = 0; first < plan.cases; first += BATCH) {
     const cases = Records.ofCount(Math.min(BATCH, plan.cases - first))
@@ -59,9 +61,10 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
 }
 
 /** Runs recorded cases on our processor. */
-export function runVectors({ features, cases, outcomes }: Vectors): Report {
+export function runVectors({ features, cases, outcomes }: Vectors, isTranslated = false): Report {
   const failures = new Failures({ features, isStrict: false })
-  failures.compare({ run: () => outcomes }, new OurProcessor(features), cases)
+  const processor = new OurProcessor(features, isTranslated ? 'always' : 'off')
+  failures.compare({ run: () => outcomes }, processor, cases)
   return { cases: cases.count, variants: 0, failures: failures.all }
 }
 

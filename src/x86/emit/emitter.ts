@@ -174,7 +174,7 @@ export abstract class Emitter {
       case 'constant':
         return this.constant(bits, operand.value)
       case 'vector':
-        return f.load(VECTOR_LOAD[operand.bits as 32] ?? 'v128.load', this.vectorAddress(operand))
+        return this.readVector(operand)
       case 'mmx':
         return f.load('i64.load', this.mmxAddress(operand), S.X87)
       default:
@@ -195,11 +195,7 @@ export abstract class Emitter {
       case 'offset':
         return this.memory.store(operand.bits, this.linear(operand, operand.bits / 8, true), value)
       case 'vector':
-        return f.store(
-          VECTOR_STORE[operand.bits as 32] ?? 'v128.store',
-          this.vectorAddress(operand),
-          value,
-        )
+        return this.writeVector(operand, value)
       case 'mmx': {
         // A write to an MMX register sets the exponent field of the x87 register to ones.
         const at = this.mmxAddress(operand)
@@ -233,8 +229,20 @@ export abstract class Emitter {
     return linear
   }
 
+  /** The lowest 32, 64 or 128 bits of a vector register, as i32, i64 or v128. */
+  protected readVector(operand: Operand): Value {
+    const op = VECTOR_LOAD[operand.bits as 32] ?? 'v128.load'
+    return this.f.load(op, this.#vectorAddress(operand))
+  }
+
+  /** Writes them; those above stay. */
+  protected writeVector(operand: Operand, value: Value): void {
+    const op = VECTOR_STORE[operand.bits as 32] ?? 'v128.store'
+    this.f.store(op, this.#vectorAddress(operand), value)
+  }
+
   /** i32: host address of a vector register (its lowest byte). */
-  vectorAddress(operand: Operand): Value {
+  #vectorAddress(operand: Operand): Value {
     const { f } = this
     const offset = f.mul(this.registerNumber(operand), f.i32(S.VECTOR_SIZE))
     return f.add(f.add(this.cpu, offset), f.i32(S.VECTORS))

@@ -114,7 +114,9 @@ export class MemoryAccess {
   store(bits: number, linear: Value, value: Value, kind: AccessKind = 0): void {
     const { f } = this.#e
     const { store } = access(bits)
-    const direct = this.#e.canRetreat ? this.#e.direct(linear, bits / 8, TLB_WRITE, kind) : undefined
+    const direct = this.#e.canRetreat
+      ? this.#e.direct(linear, bits / 8, TLB_WRITE, kind)
+      : undefined
     if (direct) return f.store(store, direct, value)
     const entry = this.entry(linear)
     const isHit = this.hit(linear, bits / 8, entry, TLB_WRITE)

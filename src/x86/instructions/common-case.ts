@@ -8,12 +8,7 @@ import type { Emitter } from '../emit/emitter.ts'
  * form of the instruction can still take over, the rare case is left to that, and the common one
  * is no arm of a branch.
  */
-export function commonly(
-  e: Emitter,
-  isCommon: Value,
-  common: () => void,
-  rare: () => void,
-): void {
+export function commonly(e: Emitter, isCommon: Value, common: () => void, rare: () => void): void {
   const { f } = e
   if (!e.canRetreat) return f.if(isCommon, common, rare, 'likely')
   f.if(f.eqz(isCommon), () => e.retreat(), undefined, 'unlikely')

@@ -151,9 +151,7 @@ function divide64(e: Emitter, src: Operand, isSigned: boolean): void {
     () => settle(divideNumbers(e, low, divisor, isSigned)),
     () =>
       settle(
-        isSigned
-          ? divideWideSigned(e, high, low, divisor)
-          : divideWide(e, high, low, divisor),
+        isSigned ? divideWideSigned(e, high, low, divisor) : divideWide(e, high, low, divisor),
       ),
     'likely',
   )

@@ -90,7 +90,10 @@ function check(
       if (isIndex) {
         assert.equal(memory.view.getBigUint64(at + 8, true), BigInt(expected.index), what)
       } else {
-        const mask = memory.u8.slice(ram + MASKS + 16 * immediate, ram + MASKS + 16 * immediate + 16)
+        const mask = memory.u8.slice(
+          ram + MASKS + 16 * immediate,
+          ram + MASKS + 16 * immediate + 16,
+        )
         assert.equal(mask.toHex(), expected.mask.toHex(), what)
       }
     }

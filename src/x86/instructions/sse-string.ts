@@ -168,7 +168,9 @@ class Comparison {
     const turned = (vector: Value) => f.op('v128.xor', vector, f.op(elements.splat, sign))
     const b = turned(this.#b.vector)
     return this.#gather(elements, 2, (i) => {
-      const [lowest, highest] = [i, f.add(i, f.i32(1))].map((n) => turned(this.#spread(elements, n)))
+      const [lowest, highest] = [i, f.add(i, f.i32(1))].map((n) =>
+        turned(this.#spread(elements, n)),
+      )
       return f.op(
         'v128.and',
         f.op(elements.atLeast, b, lowest as Value),
@@ -244,9 +246,7 @@ class Comparison {
           // To each element the byte of the result that has its bit.
           const spread = f.op('i8x16.swizzle', fromScalar(f, result), byteLanes(count))
           const bits =
-            count === 16
-              ? constantOf(f, 1, (i) => 1 << (i & 7))
-              : constantOf(f, 2, (i) => 1 << i)
+            count === 16 ? constantOf(f, 1, (i) => 1 << (i & 7)) : constantOf(f, 2, (i) => 1 << i)
           return f.op(equal, f.op('v128.and', spread, bits), bits)
         }),
       () => fromScalar(f, result),

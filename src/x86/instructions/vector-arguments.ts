@@ -1,5 +1,5 @@
-// Vectors on their way to parts of instructions that are written in TypeScript, and back: they
-// lie in the bounce buffer, which is free between two accesses to memory.
+// Vectors on their way to parts of instructions that are written in TypeScript: they lie in the
+// bounce buffer, which is free between two accesses to memory.
 
 import type { Value } from '../../wasm/value.ts'
 import type { Cpu } from '../cpu.ts'
@@ -13,12 +13,7 @@ export function putVectors(e: Emitter, ...vectors: Value[]): void {
   }
 }
 
-/** v128: what a host instruction left as vector `index`. */
-export function takeVector(e: Emitter, index = 0): Value {
-  return e.stateLoad('v128.load', S.BOUNCE + 16 * index)
-}
-
-/** The first `count` bytes of the vectors. The host instruction may change them. */
+/** The first `count` bytes of the vectors. */
 export function vectorBytes(cpu: Cpu, count: number): Uint8Array {
   const at = cpu.state + S.BOUNCE
   return cpu.engine.memory.u8.subarray(at, at + count)

@@ -314,8 +314,7 @@ define('FSTP', ['DB /7:m Mt x87'], (e) => {
   const place = locate(e, 10, true)
   const top = topOf(e, status)
   const slot = slotOf(e, top)
-  const store = () =>
-    write10(e, place.linear, loadSignificand(e, slot), loadSignExponent(e, slot))
+  const store = () => write10(e, place.linear, loadSignificand(e, slot), loadSignExponent(e, slot))
   if (e.canRetreat) {
     retreatUnless(e, isValid(e, top))
     store()

@@ -6,20 +6,17 @@
 
 import type { HostMemory } from '../memory/host-memory.ts'
 import { type BlockBuilder, type Built, MAX_BLOCK_RECORDS } from './block-builder.ts'
+import { BlockTable, type Chained } from './block-table.ts'
 import { FIRST_REGION, HANDLER_DEAD } from './handlers.ts'
 import { RECORD_SIZE, REC_HANDLER } from './record.ts'
 
-const MODES = 16
 const PAGE_SHIFT = 12
 
 /** A block of decoded instructions. */
-export interface Block {
-  readonly key: number
-  readonly mode: number
+export interface Block extends Chained<Block> {
   readonly rec: number
   readonly records: number
-  /** First byte and one past the last, as host addresses. */
-  readonly start: number
+  /** Host address of the byte behind the last one. */
   readonly end: number
   /** Host address of the page on which a crossing instruction goes on, or -1. */
   readonly nextPage: number
@@ -34,7 +31,7 @@ export class CodeCache {
   readonly #arena: number
   /** Bytes of one half of the arena. */
   readonly #half: number
-  readonly #blocks = new Map<number, Block>()
+  readonly #blocks = new BlockTable<Block>()
   readonly #frames = new Map<number, Block[]>()
   /** One byte for each host frame: does it hold decoded code. */
   readonly #hasCode: Uint8Array
@@ -79,7 +76,7 @@ export class CodeCache {
 
   /** First record of the block at a host address if it has been decoded and may be linked to; or 0. */
   known(host: number, mode: number): number {
-    const block = this.#blocks.get(host * MODES + mode)
+    const block = this.#blocks.get(host, mode)
     return block && !block.isCrossing ? block.rec : 0
   }
 
@@ -94,8 +91,7 @@ export class CodeCache {
    * linked to.
    */
   find(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Block {
-    const key = host * MODES + mode
-    const known = this.#blocks.get(key)
+    const known = this.#blocks.get(host, mode)
     if (known) {
       if (known.nextPage < 0) return known
       const next = nextPage()
@@ -104,16 +100,10 @@ export class CodeCache {
       this.#drop(known)
       this.#unlist(known)
     }
-    return this.#build(key, host, mode, features, nextPage)
+    return this.#build(host, mode, features, nextPage)
   }
 
-  #build(
-    key: number,
-    host: number,
-    mode: number,
-    features: ReadonlySet<string>,
-    nextPage: () => number,
-  ): Block {
+  #build(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Block {
     if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#end) this.flush()
     let crossed = -1
     const built: Built | undefined = this.#builder.build(this.#next, host, mode, features, () => {
@@ -125,7 +115,6 @@ export class CodeCache {
     this.blocksBuilt++
     this.instructionsDecoded += built.records
     const block: Block = {
-      key,
       mode,
       heat: 0,
       rec: built.rec,
@@ -134,8 +123,9 @@ export class CodeCache {
       end: host + built.bytes,
       nextPage: built.isCrossing ? crossed : -1,
       isCrossing: built.isCrossing,
+      following: undefined,
     }
-    this.#blocks.set(key, block)
+    this.#blocks.add(block)
     this.#register(block, host)
     if (built.isCrossing) this.#register(block, crossed)
     return block
@@ -183,7 +173,7 @@ export class CodeCache {
       if (handler >= FIRST_REGION) this.#regionDropped(handler)
       u32[at] = HANDLER_DEAD
     }
-    if (this.#blocks.get(block.key) === block) this.#blocks.delete(block.key)
+    this.#blocks.delete(block)
   }
 
   /** Takes a dropped block that goes on in another page from the lists of both. */
@@ -212,7 +202,6 @@ export class CodeCache {
 }
 
 const NOTHING: Block = {
-  key: 0,
   mode: 0,
   rec: 0,
   records: 0,
@@ -221,6 +210,7 @@ const NOTHING: Block = {
   nextPage: -1,
   isCrossing: false,
   heat: 0,
+  following: undefined,
 }
 
 function overlaps(block: Block, frame: number, host: number, size: number): boolean {

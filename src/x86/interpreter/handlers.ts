@@ -3,6 +3,7 @@
 // has up to two forms: a fast one for the common case, which retreats from everything else to a
 // slow one that begins anew. Being without calls, the fast one has no frame and no stack check.
 
+import { invariant } from '../../base/errors.ts'
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { FuncRef } from '../../wasm/graph.ts'
 import type { Value } from '../../wasm/value.ts'
@@ -19,10 +20,13 @@ import { emitHandler, type Handler } from './handler.ts'
 import { RecordEmitter } from './record-emitter.ts'
 import { REC_HANDLER, RECORD_SIZE } from './record.ts'
 
-const TABLE_SIZE = 49152
-/** From here on regions have their places. */
-export const FIRST_REGION = 32768
-export const REGION_PLACES = TABLE_SIZE - FIRST_REGION
+/**
+ * From here on regions have their places. Each handler takes up to three below: a guest that runs
+ * every instruction in every shape does not come near.
+ */
+export const FIRST_REGION = 1 << 18
+export const REGION_PLACES = 16384
+const TABLE_SIZE = FIRST_REGION + REGION_PLACES
 /** Handlers of a core at most. */
 const CORE_SIZE = 1024
 /** What a handler in a new core costs, in instructions that could be executed instead. */
@@ -111,6 +115,7 @@ export class Handlers {
       known.uses++
       return known.index
     }
+    invariant(this.#next + 3 < FIRST_REGION, 'the table of handlers is full')
     const index = this.#next++
     this.#names[index] = `${row.name} ${row.text} /${shape.operandSize} form ${shape.form}`
     const handler: Handler = {

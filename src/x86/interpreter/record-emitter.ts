@@ -21,7 +21,7 @@ import type { RuntimeRefs } from '../emit/runtime.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import * as S from '../state.ts'
 import type { Flow } from './flow.ts'
-import { JUMP_CACHE_ENTRIES, JUMP_CACHE_ENTRY_SHIFT } from './jump-cache.ts'
+import { JUMP_CACHE_ENTRY_SHIFT, JUMP_CACHE_SETS } from './jump-cache.ts'
 import * as R from './record.ts'
 
 const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const
@@ -185,7 +185,7 @@ export class RecordEmitter extends Emitter {
   override next(): void {
     const rec = this.f.add(this.rec, this.f.i32(R.RECORD_SIZE))
     // The runtime may have dropped the block: what was loaded before is not to be trusted.
-    this.#flow.run(rec, !this.hasCalled && !this.f.isInLoop)
+    this.#run(rec, !this.hasCalled && !this.f.isInLoop)
   }
 
   override again(): void {
@@ -204,7 +204,7 @@ export class RecordEmitter extends Emitter {
       'unlikely',
     )
     this.stateStore('i32.store', S.BUDGET, budget)
-    this.#flow.run(this.rec, false)
+    this.#run(this.rec, false)
   }
 
   /** Enters a block: takes its instructions from the budget, or leaves before it. */
@@ -224,7 +224,28 @@ export class RecordEmitter extends Emitter {
       'unlikely',
     )
     this.stateStore('i32.store', S.BUDGET, budget)
-    this.#flow.run(target, false)
+    this.#run(target, false)
+  }
+
+  /**
+   * Goes on with a record. If what was called in TypeScript wants a look, it gets that here: behind
+   * this instruction, not at the end of a block, so that it does not matter what blocks there are.
+   */
+  #run(rec: Value, isFollowing: boolean): void {
+    const { f } = this
+    if (this.hasCalled) {
+      f.if(
+        this.stateLoad('i32.load', S.KICKED),
+        () => {
+          this.stateStore('i32.store', S.EXIT_RECORD, rec)
+          this.stateStore('i32.store', S.EXIT, f.i32(S.EXIT_KICKED))
+          f.ret()
+        },
+        undefined,
+        'unlikely',
+      )
+    }
+    this.#flow.run(rec, isFollowing)
   }
 
   /** RIP of the branch target in the record. */
@@ -266,15 +287,17 @@ export class RecordEmitter extends Emitter {
   }
 
   /** The jump cache's entry for a linear address, and whether it knows that. */
-  #probe(linear: Value): { readonly entry: Value; readonly isHit: Value } {
+  protected probe(linear: Value): { readonly entry: Value; readonly isHit: Value } {
     const { f } = this
     const low = f.wrap(linear)
     const hash = f.xor(low, f.shrU(low, f.i32(12)))
-    const index = f.and(hash, f.i32(JUMP_CACHE_ENTRIES - 1))
-    const entry = f.add(
+    const index = f.and(hash, f.i32(JUMP_CACHE_SETS - 1))
+    const set = f.add(
       this.stateLoad('i32.load', S.JUMP_CACHE),
-      f.shl(index, f.i32(JUMP_CACHE_ENTRY_SHIFT)),
+      f.shl(index, f.i32(JUMP_CACHE_ENTRY_SHIFT + 1)),
     )
+    const isSecond = f.ne(f.load('i64.load', set, 0), linear)
+    const entry = f.add(set, f.shl(isSecond, f.i32(JUMP_CACHE_ENTRY_SHIFT)))
     const isHit = f.and(
       f.eq(f.load('i64.load', entry, 0), linear),
       f.eq(f.load('i32.load', entry, 12), this.stateLoad('i32.load', S.JUMP_KEY)),
@@ -289,7 +312,7 @@ export class RecordEmitter extends Emitter {
   protected known(rip: Value, commit?: () => void): Value {
     const { f } = this
     const linear = this.#linearOf(rip)
-    const { entry, isHit } = this.#probe(linear)
+    const { entry, isHit } = this.probe(linear)
     f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
     const found = f.load('i32.load', entry, 8)
     commit?.()
@@ -301,7 +324,7 @@ export class RecordEmitter extends Emitter {
     if (this.canRetreat) return this.#enter(this.known(rip, commit), () => rip)
     const { f, shape } = this
     const linear = this.#linearOf(rip)
-    const { entry, isHit } = this.#probe(linear)
+    const { entry, isHit } = this.probe(linear)
     const target = f.choose(
       'i32',
       isHit,

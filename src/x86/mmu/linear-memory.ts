@@ -36,6 +36,8 @@ export const SUPERVISOR_AC: Privilege = privilege(false, true, CONTEXT_SUPERVISO
 
 /** Host address of bytes without memory behind them (unpopulated or MMIO). */
 const NOT_MEMORY = -1
+/** In place of a host address: the access is a fault. */
+export const FAULTED = -2
 
 export class LinearMemory {
   readonly #memory: HostMemory
@@ -43,8 +45,13 @@ export class LinearMemory {
   readonly #tlb: Tlb
   readonly #code: CodeCache
   readonly #host: CpuHost
-  /** Guest physical address of the last translation. */
+  /** Guest physical address of the last translation that led to no memory. */
   gpa = 0
+  /** The fault that find() met last: vector, error code, halves of the address for CR2. */
+  faultVector = 0
+  faultCode = 0
+  faultLo = 0
+  faultHi = 0
   /** Addresses in 64-bit mode must be canonical; outside it they have 32 bits. */
   isLongMode = false
 
@@ -57,35 +64,74 @@ export class LinearMemory {
   }
 
   /**
-   * Host address of a linear address, or -1 for what is not memory, or may not be written. Throws the page fault or
-   * #GP that the access deserves. Enters the translation into the TLB.
+   * Host address of a linear address, or -1 for what is not memory, or may not be written. Throws
+   * the page fault or #GP that the access deserves. Enters the translation into the TLB.
    */
   translate(lo: number, high: number, access: number, who: Privilege): number {
-    const top = high >> 15
-    if (this.isLongMode && top !== 0 && top !== -1) throw new GuestFault(GP)
+    const at = this.find(lo, high, access, who)
+    if (at === FAULTED) throw this.fault()
+    return at
+  }
+
+  /** The same, with FAULTED for what fault() then is. */
+  find(lo: number, high: number, access: number, who: Privilege): number {
     const hi = this.isLongMode ? high : 0
-    const walker = this.#walker
-    if (!walker.walk(lo, hi, access, who.isUser, who.ac)) {
-      throw new GuestFault(PF, walker.result.errorCode, linearOf(lo, hi))
+    const known =
+      access === ACCESS_FETCH
+        ? this.#tlb.code.find(lo, hi, who.isUser)
+        : this.#tlb.find(who.context, lo, hi, access === ACCESS_WRITE)
+    return known >= 0 ? known : this.#walk(lo, hi, access, who)
+  }
+
+  /**
+   * Host address of `size` bytes at a multiple of 4 that can be read, or written, as 32-bit words
+   * there; -1 for a fault, and for what is not memory, goes on in another page, or has code in it.
+   */
+  findWords(lo: number, high: number, size: number, access: number, who: Privilege): number {
+    if ((lo & (PAGE - 1)) + size > PAGE || (lo & 3) !== 0) return NOT_MEMORY
+    const at = this.find(lo, high, access, who)
+    if (at < 0 || (access === ACCESS_WRITE && this.#code.hasCode(at))) return NOT_MEMORY
+    return at
+  }
+
+  #walk(lo: number, hi: number, access: number, who: Privilege): number {
+    const top = hi >> 15
+    if (top !== 0 && top !== -1) {
+      this.faultVector = GP
+      this.faultCode = 0
+      this.faultLo = 0
+      this.faultHi = 0
+      return FAULTED
     }
-    const { gfn, frame, isWriteReady, pageShift, isGlobal } = walker.result
+    const walker = this.#walker
+    const { result } = walker
+    if (!walker.walk(lo, hi, access, who.isUser, who.ac)) {
+      this.faultVector = PF
+      this.faultCode = result.errorCode
+      this.faultLo = lo
+      this.faultHi = hi
+      return FAULTED
+    }
+    const { gfn, frame, pageShift, isGlobal } = result
     this.gpa = gfn * PAGE + (lo & (PAGE - 1))
     if (frame < 0) return NOT_MEMORY
     const isReadOnly = !this.#host.isWritable(gfn)
     if (isReadOnly && access === ACCESS_WRITE) return NOT_MEMORY
     const page = frame * PAGE
     if (pageShift !== 12) this.#tlb.noteLarge(lo, pageShift)
-    if (access !== ACCESS_FETCH && who.context >= 0) {
-      this.#tlb.fill(
-        who.context,
-        lo,
-        hi,
-        page,
-        isWriteReady && !isReadOnly && !this.#code.hasCode(page),
-        isGlobal,
-      )
+    if (access === ACCESS_FETCH) {
+      this.#tlb.code.fill(lo, hi, who.isUser, page, isGlobal)
+      this.#tlb.code.isGlobal = isGlobal
+    } else if (who.context >= 0) {
+      const isWriteReady = result.isWriteReady && !isReadOnly && !this.#code.hasCode(page)
+      this.#tlb.fill(who.context, lo, hi, page, isWriteReady, isGlobal)
     }
     return page + (lo & (PAGE - 1))
+  }
+
+  /** The fault that find() met. */
+  fault(): GuestFault {
+    return new GuestFault(this.faultVector, this.faultCode, linearOf(this.faultLo, this.faultHi))
   }
 
   /** Copies `size` bytes out of guest memory to host address `to`. Throws GuestFault. */
@@ -100,8 +146,15 @@ export class LinearMemory {
 
   #readPiece(lo: number, hi: number, size: number, to: number, who: Privilege): void {
     const from = this.translate(lo, hi, ACCESS_READ, who)
-    if (from >= 0) this.#memory.u8.copyWithin(to, from, from + size)
+    if (from >= 0) this.#copy(to, from, size)
     else this.#readDevice(this.gpa, size, to)
+  }
+
+  #copy(to: number, from: number, size: number): void {
+    const { u8 } = this.#memory
+    // A call of copyWithin takes longer than what it has to do here.
+    if (size > 8) u8.copyWithin(to, from, from + size)
+    else for (let i = 0; i < size; i++) u8[to + i] = u8[from + i] as number
   }
 
   #readDevice(gpa: number, size: number, to: number): void {
@@ -145,12 +198,14 @@ export class LinearMemory {
     }
   }
 
+  /** Copies `size` bytes at host address `from` to host address `at`, where find() allowed it. */
+  put(at: number, size: number, from: number): void {
+    this.#copy(at, from, size)
+    this.#code.written(at, size)
+  }
+
   #put(at: number, gpa: number, size: number, from: number): void {
-    if (at >= 0) {
-      this.#memory.u8.copyWithin(at, from, from + size)
-      this.#code.written(at, size)
-      return
-    }
+    if (at >= 0) return this.put(at, size, from)
     if (!this.#isDevice(gpa)) return
     for (let done = 0; done < size; ) {
       const piece = pieceOf(gpa + done, size - done)

@@ -9,6 +9,7 @@
 // A tag is the linear address of the page, or -1: no access of that kind without a closer look.
 
 import type { HostMemory } from '../memory/host-memory.ts'
+import { FetchTlb } from './fetch-tlb.ts'
 
 export const TLB_READ = 0
 export const TLB_WRITE = 8
@@ -35,9 +36,11 @@ const REGION_SHIFT = 21
 const NO_TAG = 0xffffffffffffffffn
 
 export class Tlb {
+  /** Translations of code, which are forgotten along with those of data. */
+  readonly code = new FetchTlb()
   readonly #memory: HostMemory
   readonly #base: number
-  /** For each region of the lower address half: log2 of the largest page met in it, or 0. */
+  /** For each region of the lower address half: log2 of the largest page met there, or 0. */
   readonly #large = new Uint8Array(1 << (32 - REGION_SHIFT))
   #hasLarge = false
   readonly #local = new EntryList()
@@ -60,6 +63,18 @@ export class Tlb {
 
   #entry(context: number, page: number): number {
     return this.contextBase(context) + ((page & TLB_INDEX_MASK) << TLB_ENTRY_SHIFT)
+  }
+
+  /**
+   * Host offset of a linear address that a context's entry lets be read, or written (`write`)
+   * without a closer look; -1 if there is no such entry.
+   */
+  find(context: number, lo: number, hi: number, write: boolean): number {
+    const { i32 } = this.#memory
+    const at = this.#entry(context, lo >>> 12) >>> 2
+    const tag = write ? at + 2 : at
+    if (i32[tag] !== (lo & ~0xfff) || i32[tag + 1] !== hi) return -1
+    return (lo + (i32[at + 4] as number)) >>> 0
   }
 
   /**
@@ -90,7 +105,13 @@ export class Tlb {
 
   /** Notes that an address lies in a page of 2^`shift` bytes, more than 4 KiB. */
   noteLarge(lo: number, shift: number): void {
-    this.#large[lo >>> REGION_SHIFT] = shift
+    const region = lo >>> REGION_SHIFT
+    if ((this.#large[region] as number) >= shift) return
+    const regions = 1 << (shift - REGION_SHIFT)
+    const first = region & -regions
+    for (let i = first; i < first + regions; i++) {
+      if ((this.#large[i] as number) < shift) this.#large[i] = shift
+    }
     this.#hasLarge = true
     this.#isEmpty = false
   }
@@ -100,11 +121,13 @@ export class Tlb {
    * then everything in the same place is forgotten, whatever its upper address half.
    */
   flushPage(lo: number): boolean {
-    const shift = this.#hasLarge ? this.#largeAt(lo) : 0
+    const shift = this.#hasLarge ? (this.#large[lo >>> REGION_SHIFT] as number) : 0
     if (shift !== 0) {
       this.#flushLarge(lo, shift)
+      this.code.flush()
       return true
     }
+    this.code.forget(lo)
     const { u64 } = this.#memory
     for (let context = 0; context < CONTEXTS; context++) {
       const at = this.#entry(context, lo >>> 12) >>> 3
@@ -112,17 +135,6 @@ export class Tlb {
       u64[at + 1] = NO_TAG
     }
     return false
-  }
-
-  /** log2 of the size of the large page that an address may lie in, or 0. */
-  #largeAt(lo: number): number {
-    const region = lo >>> REGION_SHIFT
-    if (this.#large[region]) return this.#large[region]
-    // A page of 1 GiB may have been met in another of its regions.
-    const first = region & -512
-    for (let i = first; i < first + 512; i++) if ((this.#large[i] as number) > 22) return 30
-    // And one of 4 MiB in its other half.
-    return this.#large[region ^ 1] === 22 ? 22 : 0
   }
 
   #flushLarge(lo: number, shift: number): void {
@@ -137,11 +149,13 @@ export class Tlb {
 
   /** Forgets what is not global. */
   flushLocal(): void {
+    this.code.flush()
     if (this.#local.isComplete) this.#local.clear(this.#memory.i32)
     else this.flush()
   }
 
   flush(): void {
+    this.code.flush()
     if (this.#isEmpty) return
     if (this.#local.isComplete && this.#global.isComplete) {
       this.#local.clear(this.#memory.i32)

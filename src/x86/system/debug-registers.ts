@@ -74,7 +74,7 @@ export function raiseDebug(cpu: Cpu, causes: number): void {
   const kept = cpu.getI32(S.DR + 6 * 8) & ~DR6_BREAKPOINTS
   cpu.set32(S.DR + 6 * 8, kept | causes)
   cpu.set32(S.DR + 7 * 8, cpu.getI32(S.DR + 7 * 8) & ~DR7_GD)
-  deliverException(cpu, DB, 0, 0n)
+  deliverException(cpu, DB, 0)
 }
 
 /** Delivers #DB if an enabled instruction breakpoint lies at RIP. True if so. */

@@ -23,7 +23,8 @@ export interface Descriptor {
   readonly limit: number
 }
 
-const ATTRIBUTES = 0x00f0ff00
+/** Bits of the high word that are attributes. */
+export const ATTRIBUTES = 0x00f0ff00
 
 export function attributesOf(descriptor: Descriptor): number {
   return descriptor.high & ATTRIBUTES

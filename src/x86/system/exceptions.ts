@@ -7,7 +7,8 @@ import type { Cpu } from '../cpu.ts'
 import { GuestFault } from '../guest-fault.ts'
 import { FLAG_TF } from '../registers.ts'
 import * as S from '../state.ts'
-import { enterGate, type Source } from './gates.ts'
+import type { Source } from './flags-load.ts'
+import { enterGate } from './gates.ts'
 
 const DE = 0
 const NMI = 2
@@ -31,9 +32,11 @@ export class TripleFault extends Error {
 /** Contributory exceptions of table 6-5. */
 const CONTRIBUTORY: ReadonlySet<number> = new Set([DE, TS, NP, SS, GP])
 
-/** Delivers a fault or trap of the guest; RIP is what shall be pushed. */
-export function deliverException(cpu: Cpu, vector: number, code: number, address: bigint): void {
-  if (vector === PF) cpu.setU64(S.CR2, address)
+/** Delivers a fault or trap of the guest; RIP is what shall be pushed, FAULT_ADDRESS is for CR2. */
+export function deliverException(cpu: Cpu, vector: number, code: number): void {
+  if (vector === PF) {
+    cpu.setWords(S.CR2, cpu.getI32(S.FAULT_ADDRESS), cpu.getI32(S.FAULT_ADDRESS + 4))
+  }
   deliver(cpu, vector, code, 'exception')
 }
 

@@ -6,7 +6,7 @@ import type { Cpu } from '../cpu.ts'
 import { GuestFault } from '../guest-fault.ts'
 import { SUPERVISOR } from '../mmu/linear-memory.ts'
 import { CR0_PE, EFER_LMA } from '../mmu/walker.ts'
-import { FLAG_AC, FLAG_IF, FLAG_NT, FLAG_RF, FLAG_TF, FLAG_VM } from '../registers.ts'
+import { FLAG_AC, FLAG_IF, FLAG_RF, FLAG_TF, FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 import {
   ATTR_CODE,
@@ -24,6 +24,9 @@ import {
   markAccessed,
   readDescriptor,
 } from './descriptors.ts'
+import { clearFlags, pushedFlags, type Source } from './flags-load.ts'
+import { enterQuickly } from './quick-gate.ts'
+import { INTERRUPT_GATE, TRAP_GATE } from './quick-segments.ts'
 import { setSegment } from './segment-access.ts'
 import {
   currentStack,
@@ -36,25 +39,14 @@ import {
 } from './stack-segment.ts'
 import { switchThroughGate } from './task-switch.ts'
 
-const DB = 1
-const BP = 3
-const OF = 4
 const GP = 13
 const NP = 11
 
-/** Where an event comes from, as far as delivery treats it differently. */
-export type Source = 'exception' | 'external' | 'software'
-
 /** DF TS NP SS GP PF AC CP VC SX. */
 const ERROR_CODES: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17, 21, 29, 30])
-/** Exceptions that are traps, or instruction breakpoints: RF is not set in the image they push. */
-const WITHOUT_RF: ReadonlySet<number> = new Set([DB, BP, OF])
-
 const TASK_GATE = 5
 const INTERRUPT_GATE_16 = 6
 const TRAP_GATE_16 = 7
-const INTERRUPT_GATE = 14
-const TRAP_GATE = 15
 
 /** Enters the handler of a vector. Throws GuestFault if that is not possible. */
 export function enterGate(cpu: Cpu, vector: number, code: number, source: Source): void {
@@ -62,12 +54,6 @@ export function enterGate(cpu: Cpu, vector: number, code: number, source: Source
   const errorCode = source === 'exception' && ERROR_CODES.has(vector) ? code : undefined
   if (cpu.efer & EFER_LMA) return enterLong(cpu, vector, errorCode, source)
   return enterProtected(cpu, vector, errorCode, source)
-}
-
-/** RFLAGS as delivery pushes them. */
-function pushedFlags(cpu: Cpu, vector: number, source: Source): number {
-  const flags = cpu.rflags
-  return source === 'exception' && !WITHOUT_RF.has(vector) ? flags | FLAG_RF : flags
 }
 
 function enterReal(cpu: Cpu, vector: number): void {
@@ -124,13 +110,8 @@ function setCode(cpu: Cpu, selector: number, cpl: number, cs: Descriptor, rip: b
   cpu.rip = rip
 }
 
-function clearFlags(cpu: Cpu, isInterruptGate: boolean): void {
-  const cleared = FLAG_TF | FLAG_NT | FLAG_RF | FLAG_VM | (isInterruptGate ? FLAG_IF : 0)
-  cpu.set32(S.RFLAGS, cpu.getI32(S.RFLAGS) & ~cleared)
-  cpu.modeChanged()
-}
-
 function enterLong(cpu: Cpu, vector: number, code: number | undefined, source: Source): void {
+  if (enterQuickly(cpu, vector, code, source)) return
   if (vector * 16 + 15 > cpu.getU32(S.IDT_LIMIT)) throw new GuestFault(GP, idtCode(vector, source))
   const address = cpu.getU64(S.IDT_BASE) + BigInt(vector * 16)
   const low = cpu.readMemory(address, 8, SUPERVISOR)

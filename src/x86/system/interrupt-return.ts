@@ -3,20 +3,11 @@
 import type { Cpu } from '../cpu.ts'
 import { GuestFault } from '../guest-fault.ts'
 import { CR0_PE, EFER_LMA } from '../mmu/walker.ts'
-import {
-  FLAG_AC,
-  FLAG_ID,
-  FLAG_IF,
-  FLAG_IOPL,
-  FLAG_NT,
-  FLAG_RF,
-  FLAG_TF,
-  FLAG_VIF,
-  FLAG_VIP,
-  FLAG_VM,
-} from '../registers.ts'
+import { FLAG_NT, FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 import { ATTR_L } from './current-mode.ts'
+import { checkVmPrivilege, popFlags } from './flags-load.ts'
+import { returnQuickly } from './quick-return.ts'
 import {
   checkTarget,
   returnSegment,
@@ -44,6 +35,7 @@ export function interruptReturn(cpu: Cpu, bits: number): void {
     const link = cpu.readMemory(cpu.segmentBase(S.TR), 2)
     return switchTask(cpu, Number(link), 'return', cpu.nextRip)
   }
+  if (bits === 64 && returnQuickly(cpu)) return
   const stack = new StackReader(cpu, bits)
   const rip = stack.next()
   const selector = Number(stack.next() & 0xffffn)
@@ -94,28 +86,5 @@ function toVm(cpu: Cpu, stack: StackReader, rip: bigint, selector: number, flags
   cpu.set32(S.CPL, 3)
   cpu.rip = rip
   cpu.writeRegister(S.RSP, rsp)
-  cpu.modeChanged()
-}
-
-/** IRET, POPF, PUSHF and INT n in virtual-8086 mode are for an IOPL of 3. */
-export function checkVmPrivilege(cpu: Cpu): void {
-  const flags = cpu.getI32(S.RFLAGS)
-  if (flags & FLAG_VM && (flags & FLAG_IOPL) !== FLAG_IOPL) throw new GuestFault(GP, 0)
-}
-
-/** Flags that anyone may change. */
-const USER_FLAGS = 0xcd5 | FLAG_TF | FLAG_NT | FLAG_AC | FLAG_ID
-
-/** Loads RFLAGS as POPF and IRET do, at the current privilege level. */
-export function popFlags(cpu: Cpu, value: number, bits: number, withRf = true): void {
-  const old = cpu.rflags
-  const iopl = (old >> 12) & 3
-  let mask = USER_FLAGS | (withRf ? FLAG_RF : 0)
-  if (cpu.cpl === 0) mask |= FLAG_IOPL
-  // POPF leaves the virtual interrupt flags alone.
-  if (cpu.cpl === 0 && withRf) mask |= FLAG_VIF | FLAG_VIP
-  if (cpu.cpl <= iopl) mask |= FLAG_IF
-  if (bits === 16) mask &= 0xffff
-  cpu.rflags = (old & ~mask) | (value & mask)
   cpu.modeChanged()
 }

@@ -122,7 +122,7 @@ export function returnToOuter(cpu: Cpu, { selector, target, rip, ss, segment, rs
 }
 
 /** After a return to an outer level, segments that only inner levels may use become null. */
-function dropSegments(cpu: Cpu): void {
+export function dropSegments(cpu: Cpu): void {
   for (const segment of [S.ES, S.DS, S.FS, S.GS]) {
     const attributes = cpu.segmentAttributes(segment)
     if (attributes & ATTR_UNUSABLE) continue

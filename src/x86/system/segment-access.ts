@@ -64,16 +64,11 @@ export function setSegment(
   limit: number,
   attributes: number,
 ): void {
-  const at = S.SEGMENT + segment * S.SEGMENT_SIZE
-  cpu.set32(at + S.SEG_SELECTOR, selector)
-  cpu.set32(at + S.SEG_LIMIT, limit)
-  cpu.set32(at + S.SEG_ATTRIBUTES, attributes)
   cpu.setSegmentBase(segment, base)
   const isPlain = !(attributes & ATTR_UNUSABLE) && (attributes & ATTR_P) !== 0
   const isCode = (attributes & ATTR_CODE) !== 0
   const expandsDown = !isCode && (attributes & ATTR_EXPAND_DOWN) !== 0
   const reads = isPlain && !expandsDown && (!isCode || (attributes & ATTR_READABLE) !== 0)
   const writes = isPlain && !expandsDown && !isCode && (attributes & ATTR_WRITABLE) !== 0
-  cpu.setU64(at + S.SEG_READ_LIMIT, reads ? BigInt(limit >>> 0) : -1n)
-  cpu.setU64(at + S.SEG_WRITE_LIMIT, writes ? BigInt(limit >>> 0) : -1n)
+  cpu.setSegmentFields(segment, selector, limit, attributes, reads, writes)
 }

@@ -17,7 +17,10 @@ import {
   ATTR_S,
   ATTR_WRITABLE,
 } from './current-mode.ts'
+import { isCanonicalHigh } from './quick-segments.ts'
 import { setSegment } from './segment-access.ts'
+
+const R11 = S.GPR + 11 * 8
 
 const UD = 6
 const GP = 13
@@ -37,23 +40,22 @@ function setFlatStack(cpu: Cpu, selector: number, cpl: number): void {
 
 export function syscall(cpu: Cpu): void {
   if (!(cpu.efer & EFER_SCE) || !(cpu.cr0 & CR0_PE)) throw new GuestFault(UD)
-  const star = cpu.getU64(S.STAR)
-  const selector = Number((star >> 32n) & 0xfffcn)
-  const next = cpu.nextRip
+  const selector = cpu.getI32(S.STAR + 4) & 0xfffc
   const isLong = (cpu.efer & EFER_LMA) !== 0
   const is64 = cpu.codeSize === 64
-  cpu.writeRegister(S.RCX, next)
+  cpu.storeNextRip(S.GPR + S.RCX * 8)
   if (isLong) {
     const flags = cpu.rflags & ~FLAG_RF
-    cpu.writeRegister(11, BigInt(flags >>> 0))
+    cpu.setWords(R11, flags, 0)
     cpu.rflags = flags & ~cpu.getI32(S.SFMASK)
     // The trap of single stepping goes by the new flags here: it could not be told from the
     // kernel's own otherwise.
     if (!(cpu.getI32(S.RFLAGS) & FLAG_TF)) cpu.skipSingleStep()
-    cpu.rip = cpu.getU64(is64 ? S.LSTAR : S.CSTAR)
+    const target = is64 ? S.LSTAR : S.CSTAR
+    cpu.setWords(S.RIP, cpu.getI32(target), cpu.getI32(target + 4))
   } else {
     cpu.rflags &= ~(FLAG_VM | FLAG_IF | FLAG_RF)
-    cpu.rip = star & 0xffffffffn
+    cpu.setWords(S.RIP, cpu.getI32(S.STAR), 0)
   }
   setFlatCode(cpu, selector, 0, isLong)
   setFlatStack(cpu, selector + 8, 0)
@@ -63,17 +65,17 @@ export function syscall(cpu: Cpu): void {
 /** `is64`: with REX.W, back to 64-bit code. */
 export function sysret(cpu: Cpu, is64: boolean): void {
   if (!(cpu.efer & EFER_SCE) || !(cpu.cr0 & CR0_PE)) throw new GuestFault(UD)
-  const base = Number(cpu.getU64(S.STAR) >> 48n)
-  const rcx = cpu.readRegister(S.RCX)
+  const base = cpu.getI32(S.STAR + 4) >>> 16
+  const ripHi = cpu.getI32(S.GPR + S.RCX * 8 + 4)
   const isLong = (cpu.efer & EFER_LMA) !== 0
-  if (is64 && BigInt.asUintN(64, BigInt.asIntN(48, rcx)) !== rcx) throw new GuestFault(GP)
+  if (is64 && !isCanonicalHigh(ripHi)) throw new GuestFault(GP)
   if (isLong) {
-    const flags = Number(cpu.readRegister(11) & 0xffffffffn)
+    const flags = cpu.getI32(R11)
     cpu.rflags = (flags & 0x3c7fd7 & ~FLAG_RF) | 2
   } else {
     cpu.rflags |= FLAG_IF
   }
-  cpu.rip = is64 ? rcx : rcx & 0xffffffffn
+  cpu.setWords(S.RIP, cpu.registerLow(S.RCX), is64 ? ripHi : 0)
   setFlatCode(cpu, ((base + (is64 ? 16 : 0)) | 3) & 0xffff, 3, is64)
   setFlatStack(cpu, ((base + 8) | 3) & 0xffff, 3)
   cpu.modeChanged()

@@ -5,6 +5,7 @@
 //   8000 code  a000 stack of level 0 (top b000)  c000 IST1 (top d000)  e000 user stack (top f000)
 //   10000 page tables: identity, 4 KiB pages, everything allowed
 
+import type { Translation } from '../engine.ts'
 import * as S from '../state.ts'
 import { CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from '../mmu/walker.ts'
 import { updateWalker } from '../system/control-registers.ts'
@@ -73,8 +74,12 @@ export class SystemMachine extends BareMachine {
   readonly #bits: 16 | 32 | 64
 
   /** A machine at level 0 in 64-bit mode, or in protected mode with 32-bit or 16-bit code. */
-  constructor(bits: 16 | 32 | 64 = 64, features: ReadonlySet<string> = ALL_FEATURES) {
-    super(4 << 20, bits, features)
+  constructor(
+    bits: 16 | 32 | 64 = 64,
+    features: ReadonlySet<string> = ALL_FEATURES,
+    translation: Translation = 'hot',
+  ) {
+    super(4 << 20, bits, features, translation)
     this.isLong = bits === 64
     this.#bits = bits
     const { cpu } = this

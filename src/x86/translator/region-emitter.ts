@@ -10,12 +10,13 @@ import { FORM_INDEX, type GprOperand, type Operand } from '../emit/operand.ts'
 import { STACK_ACCESS } from '../emit/runtime.ts'
 import type { LoadOp, StoreOp } from '../../wasm/opcodes.ts'
 import type { Flow } from '../interpreter/flow.ts'
+import { HANDLER_DEAD } from '../interpreter/handlers.ts'
 import * as R from '../interpreter/record.ts'
 import { RecordEmitter } from '../interpreter/record-emitter.ts'
 import * as S from '../state.ts'
 import { TLB_ADDEND } from '../mmu/tlb.ts'
 import { RegionFlags } from './region-flags.ts'
-import type { Instruction, Node } from './region-plan.ts'
+import { type Instruction, type Node, pageOf } from './region-plan.ts'
 import type { Region } from './region.ts'
 
 /** Registers an instruction was seen to write, beside the numbers of those it implies. */
@@ -84,7 +85,7 @@ export class RegionEmitter extends RecordEmitter {
     this.regionFlags.flush()
     this.region.refund(this.node.count - this.#before)
     const why = `retreat: ${handler.row.name} ${handler.row.text}`
-    this.region.leave(this.f.i32(rec), this.f.i32(handler.slow || handler.alone), why)
+    this.region.leave(this.f.i32(rec), this.f.i32(handler.slow || handler.alone), why, this.#page)
   }
 
   override callRuntime(): Value {
@@ -157,13 +158,20 @@ export class RegionEmitter extends RecordEmitter {
     const slot = this.#byte(at)
     if (slot < GPR_BYTES) return this.f.get(this.region.register(slot >> 3))
     if (slot === S.ZERO) return this.f.i64(0)
-    return slot === S.RIP_BASE ? this.ripBase : this.stateLoad('i64.load', slot)
+    if (slot !== S.RIP_BASE) return this.stateLoad('i64.load', slot)
+    return this.f.add(this.ripBase, this.f.i64(this.#page))
   }
 
   protected override get endOffset(): Value {
     return this.f.i64(this.instruction.end)
   }
 
+  /** Offset of the page that the instruction lies on. */
+  get #page(): number {
+    return pageOf(this.node.start)
+  }
+
+  /** RIP_BASE of the page of the region's entry: offsets are relative to that. */
   protected override get ripBase(): Value {
     return this.f.get(this.region.ripBase)
   }
@@ -223,6 +231,24 @@ export class RegionEmitter extends RecordEmitter {
     return old
   }
 
+  // Vector registers.
+
+  protected override readVector(operand: Operand): Value {
+    const { f } = this
+    const whole = f.get(this.region.vector(this.registerNumber(operand).constant as number))
+    if (operand.bits === 128) return whole
+    return f.lane(operand.bits === 64 ? 'i64x2.extract_lane' : 'i32x4.extract_lane', 0, whole)
+  }
+
+  protected override writeVector(operand: Operand, value: Value): void {
+    const { f } = this
+    const local = this.region.writtenVector(this.registerNumber(operand).constant as number)
+    f.hasEffects = true
+    if (operand.bits === 128) return f.set(local, value)
+    const lane = operand.bits === 64 ? 'i64x2.replace_lane' : 'i32x4.replace_lane'
+    f.set(local, f.lane(lane, 0, f.get(local), value))
+  }
+
   override stateLoad(op: LoadOp, offset: number): Value {
     if (offset >= GPR_BYTES) return super.stateLoad(op, offset)
     if (op !== 'i64.load' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
@@ -277,32 +303,75 @@ export class RegionEmitter extends RecordEmitter {
   // Transfers of control.
 
   override jump(_target: Operand, commit?: () => void): void {
-    if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
-    const offset = this.instruction.target
-    if (!this.region.leadsTo(this.node, offset)) return this.retreat()
+    const { target } = this.instruction
+    if (target === undefined) return this.jumpTo(this.branchTarget(), commit)
+    const to = this.node.targets.get(target)
+    if (to) this.#look(to)
+    else if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
+    else if (!this.region.leadsTo(this.node, target)) return this.#follow(commit)
     commit?.()
-    this.region.edge(this, offset)
+    this.region.edge(this, target)
+  }
+
+  protected override branchTarget(): Value {
+    const { target } = this.instruction
+    return target === undefined ? super.branchTarget() : this.#ripAt(target)
+  }
+
+  #ripAt(offset: number): Value {
+    return this.cutRip(this.f.add(this.ripBase, this.f.i64(offset)))
+  }
+
+  /** Retreats if a node on another page does not lie there any more. */
+  #look(to: Node): void {
+    if (pageOf(to.start) === this.#page) return
+    const { f } = this
+    f.if(f.eqz(this.#isStillThere(to)), () => this.retreat(), undefined, 'unlikely')
+  }
+
+  /** i32: the jump cache knows the node's block where the node is expected. */
+  #isStillThere(to: Node): Value {
+    const { f } = this
+    const [{ rec }] = to.instructions as [Instruction]
+    const { entry, isHit } = this.probe(this.#ripAt(to.start))
+    const isSame = f.eq(f.load('i32.load', entry, 8), f.i32(rec))
+    // The jump cache does not notice when a block is dropped.
+    const isAlive = f.ne(f.load('i32.load', f.i32(rec), R.REC_HANDLER), f.i32(HANDLER_DEAD))
+    return f.and(f.and(isHit, isSame), isAlive)
+  }
+
+  /** Goes where a near branch leads that was not known when this was translated. */
+  #follow(commit?: () => void): void {
+    const { f } = this
+    const link = f.load('i32.load', this.rec, R.REC_LINK)
+    f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
+    commit?.()
+    this.regionFlags.flush()
+    this.region.leave(link, f.load('i32.load', link, R.REC_HANDLER), 'link', this.#page)
   }
 
   override jumpTo(rip: Value, commit?: () => void): void {
     const { f } = this
     if (!this.canRetreat) return this.#giveUp()
-    if (this.instruction.handler.row.name === 'RET') this.#returnWithin(rip, commit)
+    const { row } = this.instruction.handler
+    if (row.name === 'RET') this.#returnWithin(rip, commit)
     const found = this.known(rip, commit)
     this.regionFlags.flush()
     this.region.leave(
       found,
       f.load('i32.load', found, R.REC_HANDLER),
-      `jump: ${this.instruction.handler.row.name} ${this.instruction.handler.row.text}`,
+      `jump: ${row.name} ${row.text}`,
     )
   }
 
   /** Returns to what follows the calls of the region. */
   #returnWithin(rip: Value, commit?: () => void): void {
     const { f } = this
-    for (const offset of this.node.targets.keys()) {
-      const expected = this.cutRip(f.add(this.ripBase, f.i64(offset)))
-      f.if(f.eq(rip, expected), () => {
+    for (const [offset, to] of this.node.targets) {
+      const isExpected = f.eq(rip, this.#ripAt(offset))
+      const isNear = pageOf(offset) === this.#page
+      const isThere = isNear ? isExpected : f.and(isExpected, this.#isStillThere(to))
+      f.if(isThere, () => {
         commit?.()
         this.region.edge(this, offset)
       })

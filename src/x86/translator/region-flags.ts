@@ -74,7 +74,7 @@ export class FlagVariables {
 }
 
 export class RegionFlags extends Flags {
-  protected declare readonly e: RegionEmitter
+  declare protected readonly e: RegionEmitter
 
   get #state(): FlagState {
     return this.e.region.flagState

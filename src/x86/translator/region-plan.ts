@@ -1,32 +1,41 @@
-// Which code a region has: basic blocks on one page that can be reached from its entry without
-// leaving the page, and that have been executed; how control flows between them; and what the
-// structured control flow of WebAssembly needs to know of it. (Ramsey: Beyond Relooper, ICFP 2022;
+// Which code a region has: basic blocks that can be reached from its entry by direct branches and
+// calls, and that have been executed; how control flows between them; and what the structured
+// control flow of WebAssembly needs to know of it. Places are offsets from the page of the entry;
+// they may lie on other pages, of which it is not known beforehand that they still lie where they
+// did: whoever goes to another page looks. (Ramsey: Beyond Relooper, ICFP 2022;
 // Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm.)
 
 import type { Handler } from '../interpreter/handler.ts'
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 
+const PAGE = 4096
+
 /** An instruction of a region. */
 export interface Instruction {
   /** Its record. */
   readonly rec: number
   readonly handler: Handler
-  /** Page offsets of its first byte and of the byte after it. */
+  /** Offsets of its first byte and of the byte after it. */
   readonly start: number
   readonly end: number
-  /** Page offset of the target of a near branch, or -1. */
-  readonly target: number
+  /** Offset of the target of a direct branch, or undefined. */
+  readonly target: number | undefined
+}
+
+/** The offset of the page that an offset lies on. */
+export function pageOf(offset: number): number {
+  return Math.floor(offset / PAGE) * PAGE
 }
 
 /** A basic block. */
 export class Node {
   readonly start: number
   readonly instructions: Instruction[] = []
-  /** Where control goes on in the region: nodes by the page offset of their start. */
+  /** Where control goes on in the region: nodes by the offset of their start. */
   readonly targets = new Map<number, Node>()
-  /** Page offset of what follows when the last instruction does not end the path; or -1. */
-  next = -1
+  /** Offset of what follows when the last instruction does not end the path. */
+  next: number | undefined
   /** Instructions, without the branch to the following block that some blocks end with. */
   get count(): number {
     return this.instructions.filter(({ start, end }) => start !== end).length
@@ -54,8 +63,11 @@ export class Node {
   }
 }
 
-/** Gives the first record of the block at a page offset, or 0 if none has been decoded. */
-export type FindBlock = (offset: number) => number
+/**
+ * Gives the first record of the block at an offset, or 0 if none has been decoded. `isCall`: it is
+ * wanted for a call.
+ */
+export type FindBlock = (offset: number, isCall: boolean) => number
 
 export interface PlanLimits {
   readonly nodes: number
@@ -66,7 +78,7 @@ export interface Plan {
   readonly entry: Node
   /** All nodes, in reverse postorder. */
   readonly nodes: readonly Node[]
-  /** A record for each page offset that branches of the region go to. */
+  /** A record for each offset that branches of the region go to. */
   readonly records: ReadonlyMap<number, number>
   readonly instructions: number
 }
@@ -91,9 +103,10 @@ export class Planner {
     const starts = this.#starts(rec, find)
     const nodes = new Map<number, Node>()
     for (const [start, first] of starts) nodes.set(start, this.#node(start, first, starts))
-    const entry = nodes.get(this.#instruction(rec)?.start ?? -1)
+    const entry = nodes.get(this.#instruction(rec, 0)?.start ?? Number.NaN)
     if (!entry || entry.instructions.length === 0) return undefined
     for (const node of nodes.values()) connect(node, nodes)
+    connectReturns(nodes)
     const order = arrange(entry)
     return {
       entry,
@@ -103,34 +116,37 @@ export class Planner {
     }
   }
 
-  /** The instruction of a record; undefined if it is no instruction. */
-  #instruction(rec: number): Instruction | undefined {
+  /** The instruction of a record on a page; undefined if it is no instruction. */
+  #instruction(rec: number, page: number): Instruction | undefined {
     const { u8, u16, u32, i32 } = this.#memory
     const handler = this.#handlerAt(u32[rec >>> 2] as number)
     const length = u8[rec + R.REC_LENGTH] as number
     if (!handler) return undefined
     const end = u16[(rec + R.REC_END) >>> 1] as number
-    const target = handler.shape.near ? (i32[(rec + R.REC_IMMEDIATE) >>> 2] as number) : -1
-    return { rec, handler, start: end - length, end, target }
+    const { near, codeSize } = handler.shape
+    const isDirect = near || (codeSize === 64 && isBranch(handler))
+    const target = isDirect ? page + (i32[(rec + R.REC_IMMEDIATE) >>> 2] as number) : undefined
+    return { rec, handler, start: page + end - length, end: page + end, target }
   }
 
   /** Where nodes start, with a record for each: the entry, targets of branches, what follows them. */
   #starts(entry: number, find: FindBlock): Map<number, number> {
     const starts = new Map<number, number>()
-    const first = this.#instruction(entry)
+    const first = this.#instruction(entry, 0)
     if (!first) return starts
     starts.set(first.start, entry)
     const seen = new Set<number>()
-    const waiting = [entry]
+    const waiting = [first.start]
     let left = this.#limits.instructions
     const add = (offset: number, rec: number) => {
       if (rec === 0 || starts.has(offset) || starts.size >= this.#limits.nodes) return
       starts.set(offset, rec)
-      waiting.push(rec)
+      waiting.push(offset)
     }
-    for (let rec = waiting.shift(); rec !== undefined && left > 0; rec = waiting.shift()) {
-      for (let at = rec; left > 0; at += R.RECORD_SIZE) {
-        const instruction = this.#instruction(at)
+    for (let from = waiting.shift(); from !== undefined && left > 0; from = waiting.shift()) {
+      const page = pageOf(from)
+      for (let at = starts.get(from) as number; left > 0; at += R.RECORD_SIZE) {
+        const instruction = this.#instruction(at, page)
         if (!instruction || !isTranslatable(instruction)) break
         const { handler, target, start, end } = instruction
         if (start !== end) {
@@ -138,15 +154,15 @@ export class Planner {
           seen.add(start)
           left--
         }
-        if (target >= 0) add(target, find(target))
-        const ends = handler.row.attributes.has('end')
-        if (ends && handler.row.name === 'CALL') add(end, find(end))
-        if (ends) break
+        const isCalling = isCall(handler)
+        if (target !== undefined) add(target, find(target, isCalling))
+        if (isCalling) add(end, find(end, false))
+        if (handler.row.attributes.has('end')) break
         // What follows a conditional branch has been executed as part of this block.
-        if (target < 0 && !isBranch(handler)) continue
+        if (!isBranch(handler)) continue
         const next = at + R.RECORD_SIZE
         const isInstruction = this.#memory.u8[next + R.REC_LENGTH] !== 0
-        add(end, isInstruction ? next : find(end))
+        add(end, isInstruction ? next : find(end, false))
       }
     }
     return starts
@@ -155,20 +171,21 @@ export class Planner {
   #node(start: number, first: number, starts: ReadonlyMap<number, number>): Node {
     const node = new Node(start)
     for (let rec = first; ; rec += R.RECORD_SIZE) {
-      const instruction = this.#instruction(rec)
+      const instruction = this.#instruction(rec, pageOf(start))
       if (!instruction || !isTranslatable(instruction)) {
         node.stop = rec
         return node
       }
       if (node.instructions.length > 0 && starts.has(instruction.start)) {
         node.next = instruction.start
+        node.stop = rec
         return node
       }
       node.instructions.push(instruction)
       if (instruction.handler.row.attributes.has('end')) return node
-      if (instruction.target >= 0 || isBranch(instruction.handler)) {
+      if (isBranch(instruction.handler)) {
         node.next = instruction.end
-        if (!starts.has(node.next)) node.stop = rec + R.RECORD_SIZE
+        node.stop = rec + R.RECORD_SIZE
         return node
       }
       if (node.instructions.length >= this.#limits.instructions) {
@@ -187,21 +204,54 @@ function isTranslatable({ handler }: Instruction): boolean {
   return handler.isPlain && !handler.isUntranslatable
 }
 
-/** Enters the edges of a node. */
+function isCall({ row }: Handler): boolean {
+  return row.name === 'CALL' && row.attributes.has('f64')
+}
+
+/** Enters the edges of a node, but those of returns. */
 function connect(node: Node, nodes: ReadonlyMap<number, Node>): void {
-  const link = (offset: number) => {
-    const to = nodes.get(offset)
-    if (to && to.instructions.length > 0) node.targets.set(offset, to)
+  const link = (offset: number | undefined) => {
+    const to = offset === undefined ? undefined : nodes.get(offset)
+    if (to && to.instructions.length > 0) node.targets.set(to.start, to)
   }
-  if (node.next >= 0) link(node.next)
-  const last = node.instructions.at(-1)
-  if (!last) return
-  if (last.target >= 0) link(last.target)
-  if (last.handler.row.name !== 'RET') return
-  for (const other of nodes.values()) {
-    const call = other.instructions.at(-1)
-    if (call?.handler.row.name === 'CALL' && call.handler.row.attributes.has('end')) link(call.end)
+  if (node.next !== undefined && pageOf(node.next) === pageOf(node.start)) link(node.next)
+  link(node.instructions.at(-1)?.target)
+}
+
+/** Enters the edges of returns: to what follows the calls of the function that they belong to. */
+function connectReturns(nodes: ReadonlyMap<number, Node>): void {
+  const callers = new Map<Node, Node[]>()
+  for (const node of nodes.values()) {
+    const last = node.instructions.at(-1)
+    if (!last || !isCall(last.handler)) continue
+    const back = nodes.get(last.end)
+    if (!back || back.instructions.length === 0) continue
+    for (const to of node.targets.values()) {
+      const known = callers.get(to)
+      if (known) known.push(back)
+      else callers.set(to, [back])
+    }
   }
+  const edges: (readonly [Node, Node])[] = []
+  for (const [start, backs] of callers) {
+    for (const end of returnsOf(start, nodes)) for (const back of backs) edges.push([end, back])
+  }
+  for (const [from, to] of edges) from.targets.set(to.start, to)
+}
+
+/** The nodes that return from a function, calls in it stepped over. */
+function returnsOf(start: Node, nodes: ReadonlyMap<number, Node>): Node[] {
+  const seen = new Set<Node>([start])
+  const found: Node[] = []
+  for (const node of seen) {
+    const last = node.instructions.at(-1)
+    if (last?.handler.row.name === 'RET') found.push(node)
+    const isCaller = last !== undefined && isCall(last.handler)
+    const back = isCaller ? nodes.get(last.end) : undefined
+    if (!isCaller) for (const to of node.targets.values()) seen.add(to)
+    else if (back && back.instructions.length > 0) seen.add(back)
+  }
+  return found
 }
 
 /**
@@ -224,7 +274,9 @@ function arrange(entry: Node): Node[] {
     for (const node of order) {
       for (const to of node.targets.values()) {
         if (to.order <= node.order) to.isLoop = true
-        else to.forwardEdges++
+        else
+          to.forwardEdges +=
+            node.next === to.start && node.instructions.at(-1)?.target === to.start ? 2 : 1
       }
     }
     findCosts(order)

@@ -18,7 +18,7 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
-import type { Instruction, Node, Plan } from './region-plan.ts'
+import { type FindBlock, type Instruction, type Node, pageOf, type Plan } from './region-plan.ts'
 import { registersOf } from './region-registers.ts'
 
 /** A place of memory accesses: the page it found last, and what to add to an address there. */
@@ -37,14 +37,16 @@ export class Learned {
   readonly storedBefore = new Set<number>()
   /** Nodes at whose start they are wanted there. */
   readonly storedAt = new Set<number>()
+  /** Vector registers that are used, and those that are written: a bit each. */
+  vectors = 0
+  writtenVectors = 0
 }
 
 export interface RegionContext {
   readonly memory: HostMemory
   readonly runtime: RuntimeRefs
   readonly hostNumber: (run: HostInstruction) => number
-  /** First record of the block at a page offset, or 0. */
-  readonly find: (offset: number) => number
+  readonly find: FindBlock
   /** The instruction of a record, for those who count. */
   readonly nameOf: (rec: number) => string
   /** Counts the ways out. */
@@ -66,9 +68,10 @@ export class Region {
   /** What was emitted is not good: another attempt knows more. */
   isIncomplete = false
   readonly #plan: Plan
-  readonly #find: (offset: number) => number
+  readonly #find: FindBlock
   readonly #exits: ExitCounters | undefined
   readonly #registers: (Local | undefined)[] = []
+  readonly #vectors: (Local | undefined)[] = []
   readonly #used: number
   readonly #written: number
   readonly #budget: Local
@@ -109,7 +112,10 @@ export class Region {
     this.#nextRec = f.local('i32')
     this.#nextHandler = f.local('i32')
     this.#siteKeys = siteKeys
-    for (let n = 0; n < 16; n++) if (used & (1 << n)) this.#registers[n] = f.local('i64')
+    for (let n = 0; n < 16; n++) {
+      if (used & (1 << n)) this.#registers[n] = f.local('i64')
+      if (learned.vectors & (1 << n)) this.#vectors[n] = f.local('v128')
+    }
   }
 
   /** Emits the function. False: it is no good, try again. */
@@ -130,6 +136,9 @@ export class Region {
     for (const [n, local] of this.#registers.entries()) {
       if (local) f.set(local, f.load('i64.load', cpu, S.GPR + n * 8))
     }
+    for (const [n, local] of this.#vectors.entries()) {
+      if (local) f.set(local, f.load('v128.load', cpu, S.VECTORS + n * S.VECTOR_SIZE))
+    }
     f.set(this.ripBase, f.load('i64.load', cpu, S.RIP_BASE))
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
@@ -145,6 +154,10 @@ export class Region {
     const { f } = this
     for (const [n, local] of this.#registers.entries()) {
       if (local && this.#written & (1 << n)) f.store('i64.store', cpu, f.get(local), S.GPR + n * 8)
+    }
+    for (const [n, local] of this.#vectors.entries()) {
+      if (!local || !(this.learned.writtenVectors & (1 << n))) continue
+      f.store('v128.store', cpu, f.get(local), S.VECTORS + n * S.VECTOR_SIZE)
     }
     const [first] = this.#plan.entry.instructions as [Instruction]
     const e = new RegionEmitter(this, this.#plan.entry, first, 0)
@@ -228,7 +241,7 @@ export class Region {
         f.ltS(f.get(this.#budget), f.i32(node.cost)),
         () => {
           new RegionEmitter(this, node, first, 0).regionFlags.flush()
-          this.leave(f.i32(first.rec), f.i32(first.handler.alone), 'budget')
+          this.leave(f.i32(first.rec), f.i32(first.handler.alone), 'budget', pageOf(node.start))
         },
         undefined,
         'unlikely',
@@ -242,13 +255,23 @@ export class Region {
       last.prepare()
       emitHandler(last, instruction.handler)
       const { handler, rec } = instruction
-      if (!f.isLive && !handler.row.attributes.has('end')) this.continuations.add(rec + R.RECORD_SIZE)
+      if (!f.isLive && !handler.row.attributes.has('end')) this.#continueBehind(node, rec)
     }
     if (!last || !f.isLive) return
-    if (node.next >= 0 && this.leadsTo(node, node.next)) return this.edge(last, node.next)
+    if (node.next !== undefined && this.leadsTo(node, node.next)) return this.edge(last, node.next)
     last.regionFlags.flush()
-    if (node.next < 0) this.continuations.add(node.stop + R.RECORD_SIZE)
-    this.leave(f.i32(node.stop), f.load('i32.load', f.i32(node.stop), R.REC_HANDLER), this.#stopOf(node))
+    if (node.next === undefined) this.#continueBehind(node, node.stop)
+    this.leave(
+      f.i32(node.stop),
+      f.load('i32.load', f.i32(node.stop), R.REC_HANDLER),
+      this.#stopOf(node),
+      pageOf(node.start),
+    )
+  }
+
+  /** Another region may begin behind an instruction, if it lies on the page of this one's entry. */
+  #continueBehind(node: Node, rec: number): void {
+    if (pageOf(node.start) === 0) this.continuations.add(rec + R.RECORD_SIZE)
   }
 
   #stopOf({ stop }: Node): string {
@@ -257,11 +280,13 @@ export class Region {
 
   /** Is it known what lies at a page offset that the node goes on at. */
   leadsTo(node: Node, offset: number): boolean {
-    return node.targets.has(offset) || this.#recordAt(offset) !== 0
+    return node.targets.has(offset) || this.#recordAt(node, offset) !== 0
   }
 
-  #recordAt(offset: number): number {
-    return this.#plan.records.get(offset) ?? this.#find(offset)
+  /** Only on the page of the entry is it certain that what is known lies there when this runs. */
+  #recordAt(node: Node, offset: number): number {
+    if (pageOf(offset) !== pageOf(node.start)) return 0
+    return this.#plan.records.get(offset) ?? this.#find(offset, false)
   }
 
   /** Goes on at a page offset. Ends the path. */
@@ -270,8 +295,8 @@ export class Region {
     const to = e.node.targets.get(offset)
     if (!to) {
       e.regionFlags.flush()
-      const rec = f.i32(this.#recordAt(offset))
-      return this.leave(rec, f.load('i32.load', rec, R.REC_HANDLER), 'branch')
+      const rec = f.i32(this.#recordAt(e.node, offset))
+      return this.leave(rec, f.load('i32.load', rec, R.REC_HANDLER), 'branch', pageOf(offset))
     }
     const before = this.flagState
     const isBack = to.order <= e.node.order
@@ -294,10 +319,19 @@ export class Region {
     if (count > 0) f.set(this.#budget, f.add(f.get(this.#budget), f.i32(count)))
   }
 
-  /** Goes on with a record, by a handler. Ends the path. `why`: for those who count. */
-  leave(rec: Value, handler: Value, why: string): void {
+  /**
+   * Goes on with a record, by a handler. Ends the path. `why`: for those who count; `page`: offset
+   * of the record's page, if RIP_BASE is not that already.
+   */
+  leave(rec: Value, handler: Value, why: string, page = 0): void {
     const { f } = this
     this.#exits?.emit(f, why)
+    if (page !== 0) {
+      // On other paths nothing has happened yet.
+      const { hasEffects } = f
+      f.store('i64.store', f.param(1), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
+      f.hasEffects = hasEffects
+    }
     f.set(this.#nextRec, rec)
     f.set(this.#nextHandler, handler)
     if (this.#outside) f.br(this.#outside)
@@ -315,6 +349,26 @@ export class Region {
   written(number: number): Local {
     if (!(this.#written & (1 << number))) this.isIncomplete = true
     return this.register(number)
+  }
+
+  /** The variable of a vector register: of its lowest 128 bits. */
+  vector(number: number): Local {
+    const known = this.#vectors[number]
+    if (known) return known
+    this.learned.vectors |= 1 << number
+    this.isIncomplete = true
+    const local = this.f.local('v128')
+    this.#vectors[number] = local
+    return local
+  }
+
+  /** The same, to be written. */
+  writtenVector(number: number): Local {
+    if (!(this.learned.writtenVectors & (1 << number))) {
+      this.learned.writtenVectors |= 1 << number
+      this.isIncomplete = true
+    }
+    return this.vector(number)
   }
 
   /** The site of a key, undefined if there are too many. */

@@ -2,6 +2,7 @@
 // and its place there into the first record of the block. From then on whoever comes to the block
 // runs the region; nothing else knows that there are two kinds of code.
 
+import { Bug } from '../../base/errors.ts'
 import type { FuncRef } from '../../wasm/graph.ts'
 import type { ModuleBuilder } from '../../wasm/module.ts'
 import { importRuntime, type RuntimeRefs } from '../emit/runtime.ts'
@@ -13,7 +14,7 @@ import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { Learned, Region } from './region.ts'
-import { type Plan, Planner } from './region-plan.ts'
+import { type FindBlock, type Plan, Planner } from './region-plan.ts'
 
 const PAGE = 4096
 const LIMITS = { nodes: 64, instructions: 400 }
@@ -26,6 +27,8 @@ interface Place {
   /** Host address of the instruction. */
   readonly start: number
   readonly mode: number
+  /** First record of the block at an offset from the page of `start`, as linear addresses go; or 0. */
+  readonly peek: (offset: number) => number
 }
 
 /** Regions that are made at once at most. */
@@ -80,14 +83,14 @@ export class Translator {
   }
 
   /** A block was looked up, in eager translation. */
-  met(block: Block): void {
-    if (block.heat++ === 0 && !block.isCrossing) this.translate([block])
+  met(block: Block, peek: Place['peek']): void {
+    if (block.heat++ === 0 && !block.isCrossing) this.translate([{ ...block, peek }])
   }
 
   /** A block was seen running. True if it is the start of a region already. */
-  sample(block: Block): boolean {
+  sample(block: Block, peek: Place['peek']): boolean {
     if ((this.#memory.u32[block.rec >>> 2] as number) >= FIRST_REGION) return true
-    if (++block.heat === HOT && !block.isCrossing) this.translate([block])
+    if (++block.heat === HOT && !block.isCrossing) this.translate([{ ...block, peek }])
     return false
   }
 
@@ -136,14 +139,26 @@ export class Translator {
     const length = u8[rec + R.REC_LENGTH] as number
     const previous = this.#handlers.at(this.original(u32[(rec - R.RECORD_SIZE) >>> 2] as number))
     if (length === 0 || !previous || previous.row.attributes.has('end')) return
-    if (places.length >= MOST_PLACES || (u8[rec + R.REC_LEFT] as number) < LEAST_CONTINUATION) return
+    if (places.length >= MOST_PLACES || (u8[rec + R.REC_LEFT] as number) < LEAST_CONTINUATION)
+      return
     const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
-    places.push({ rec, start, mode: from.mode })
+    places.push({ rec, start, mode: from.mode, peek: from.peek })
   }
 
-  #plan({ rec, start: host, mode }: Place): Plan | undefined {
-    const page = host & -PAGE
-    return this.#planner.plan(rec, (offset) => this.#code().known((page >>> 0) + offset, mode))
+  #plan(place: Place): Plan | undefined {
+    return this.#planner.plan(place.rec, this.#finder(place))
+  }
+
+  /** Finds blocks around a place. Calls are followed to other pages if it is worth it. */
+  #finder({ start, mode, peek }: Place): FindBlock {
+    const page = (start & -PAGE) >>> 0
+    const { u16, u32 } = this.#memory
+    return (offset, isCall) => {
+      if (offset >= 0 && offset < PAGE) return this.#code().known(page + offset, mode)
+      const rec = peek(offset)
+      if (rec === 0 || (u16[(rec + R.REC_END) >>> 1] as number) > PAGE) return 0
+      return isCall && (u32[rec >>> 2] as number) < FIRST_REGION ? 0 : rec
+    }
   }
 
   /** Emits a region; gives the records behind instructions that the interpreter executes. */
@@ -156,13 +171,14 @@ export class Translator {
     let continuations: ReadonlySet<number> = new Set()
     const learned = new Learned()
     const siteKeys = new Set<string>()
-    const page = (candidate.start & -PAGE) >>> 0
     let attempts = 0
     module.body(func, (f) => {
       const plan = this.#plan(candidate)
       if (!plan) {
         // What could be translated turned out not to be: the way out is all that is left.
-        const handler = this.#handlers.at(this.original(this.#memory.u32[candidate.rec >>> 2] as number))
+        const handler = this.#handlers.at(
+          this.original(this.#memory.u32[candidate.rec >>> 2] as number),
+        )
         f.returnCallIndirect(
           HANDLER_PARAMS,
           [],
@@ -173,19 +189,20 @@ export class Translator {
         )
         return true
       }
-      this.counters.attempts++;
+      this.counters.attempts++
       const region = new Region(f, plan, learned, siteKeys, {
         memory: this.#memory,
         runtime,
         hostNumber: this.#handlers.hostNumber,
         exits: this.exits,
-        nameOf: (rec) => this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number)),
-        find: (offset) => this.#code().known(page + offset, candidate.mode),
+        nameOf: (rec) =>
+          this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number)),
+        find: this.#finder(candidate),
       })
       const isGood = region.emit()
       continuations = region.continuations
       if (isGood) this.counters.instructions += plan.instructions
-      else if (++attempts > MOST_ATTEMPTS) throw new Error('a region is never complete')
+      else if (++attempts > MOST_ATTEMPTS) throw new Bug('a region is never complete')
       return isGood
     })
     return continuations
