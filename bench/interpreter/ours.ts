@@ -3,7 +3,7 @@
 // V8 has compiled in one run would serve the next.
 
 import { readFileSync } from 'node:fs'
-import { BareMachine } from '../../src/x86/testing/bare-machine.ts'
+import { ALL_FEATURES, BareMachine } from '../../src/x86/testing/bare-machine.ts'
 import { LOAD_ADDRESS } from './kernels.ts'
 import { MarkedOutput, type Measured } from './marked-output.ts'
 
@@ -23,7 +23,7 @@ const AT_A_TIME = 100_000
 const [path] = process.argv.slice(2)
 if (path === undefined) throw new Error('the path of an image is missing')
 const created = performance.now()
-const machine = new BareMachine(RAM)
+const machine = new BareMachine(RAM, 64, ALL_FEATURES, 'off')
 const output = new MarkedOutput()
 machine.load(LOAD_ADDRESS, readFileSync(path))
 machine.cpu.rip = BigInt(LOAD_ADDRESS)

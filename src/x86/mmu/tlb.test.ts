@@ -5,8 +5,16 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
 import * as S from '../state.ts'
-import { CODE, SystemMachine, TABLES } from '../testing/system-machine.ts'
-import { CR4_PGE } from './walker.ts'
+import {
+  CODE,
+  STACK,
+  SystemMachine,
+  TABLES,
+  USER_CODE64,
+  USER_DATA,
+  USER_STACK,
+} from '../testing/system-machine.ts'
+import { CR4_PGE, PF_FETCH, PF_PRESENT, PF_USER } from './walker.ts'
 
 const GLOBAL = 0x100
 const ENTRY = (page: number) => TABLES + 0x3000 + (page >>> 12) * 8
@@ -110,4 +118,48 @@ test('INVLPG of its second page forgets an instruction that crosses into it', ()
   m.load(start, assemble('mov eax, 0x01010101\nret', 64, start))
   m.load(ELSEWHERE, assemble('mov eax, 0x02020201\nret', 64, start).slice(2))
   assert.deepEqual(registersAtHalt(m, S.RBX, S.RAX), [0x01010101, 0x02020201])
+})
+
+test('code that level 0 has executed on a page of its own is a fault for level 3', () => {
+  const m = machine(`
+    mov ebp, ${LOST}
+    call rbp
+    iretq`)
+  m.load(LOST, assemble('mov eax, 1\nret', 64, LOST))
+  m.page(LOST, BigInt(LOST + 3))
+  const words = [LOST, USER_CODE64, 2, USER_STACK, USER_DATA]
+  for (const [i, word] of words.entries()) m.write(STACK - 40 + i * 8, BigInt(word), 8)
+  m.cpu.writeRegister(S.RSP, BigInt(STACK - 40))
+  const entry = m.runToHandler()
+  assert.equal(entry?.vector, 14)
+  assert.deepEqual(entry.words(2), [BigInt(PF_PRESENT | PF_USER | PF_FETCH), BigInt(LOST)])
+  assert.equal(m.cpu.registerLow(S.RAX), 1)
+})
+
+test('INVLPG anywhere in a large page forgets where its code and data lie', () => {
+  const second = LOST + 0x5000
+  const m = machine(`
+    mov ebp, ${LOST}
+    mov r12d, ${second}
+    call rbp
+    call r12
+    mov ebx, [${LOST + 0x800}]
+    mov qword [${TABLES + 0x2008}], 0x87
+    invlpg [${LOST + 0x7000}]
+    call rbp
+    call r12
+    mov ecx, [${LOST + 0x800}]
+    hlt`)
+  m.write(TABLES + 0x2008, 0x200087n, 8)
+  // The large page leads to the lower half of the memory afterwards.
+  for (const [base, value] of [
+    [0x200000, 1],
+    [0, 0x10],
+  ] as const) {
+    m.load(base + 0x1000 + 0x800, new Uint8Array([value, 0, 0, 0]))
+    m.load(base + (second & 0x1fffff), assemble(`add edi, ${value}\nret`, 64, second))
+  }
+  m.load(LOST, assemble('add esi, 1\nret', 64, LOST))
+  m.load(LOST & 0x1fffff, assemble('add esi, 16\nret', 64, LOST))
+  assert.deepEqual(registersAtHalt(m, S.RSI, S.RDI, S.RBX, S.RCX), [0x11, 0x11, 1, 0x10])
 })
