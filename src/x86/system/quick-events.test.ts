@@ -14,8 +14,12 @@ import {
   CODE64,
   DATA,
   descriptor,
+  FLAGS_16,
+  FLAGS_32,
   FLAGS_64,
+  FREE,
   HANDLERS,
+  IST1,
   STACK,
   SystemMachine,
   TABLES,
@@ -76,7 +80,8 @@ function stateOf({ cpu, memory, ram }: SystemMachine): unknown {
     cpl: cpu.cpl,
     cr2: cpu.getU64(S.CR2),
     segments,
-    key: cpu.getI32(S.JUMP_KEY) & 31,
+    // Flat or not depends on the limit.
+    key: cpu.getI32(S.JUMP_KEY) & 15,
     tlb: cpu.getI32(S.TLB_BASE) - cpu.tlb.contextBase(0),
     memory: COMPARED.map(([at, size]) => memory.u8.slice(ram + at, ram + at + size)),
   }
@@ -100,7 +105,7 @@ for (const [what, source] of Object.entries(EVENTS)) {
     const code = assemble(source, 64, CODE)
     for (const isUser of [false, true]) {
       for (const rsp of [0, 3, 0xfd8, 0x20, 0x28, 0x30]) {
-        for (const ist of [0, 1, 2]) {
+        for (const ist of [0, 1, 2, 3]) {
           for (const [type, target] of [
             [14, HANDLERS],
             [15, HANDLERS + 0x90],
@@ -110,6 +115,7 @@ for (const [what, source] of Object.entries(EVENTS)) {
               m.page(0x200000, 0n)
               // IST2 is not canonical; the stack of level 0 may cross a page.
               m.write(TASK + 44, 0x800000000000n, 8)
+              m.write(TASK + 52, BigInt(IST1 - 0x100), 8)
               m.write(TASK + 4, BigInt(STACK + rsp - 0x20), 8)
               for (const vector of [3, 6, 13, 14]) {
                 m.gate(vector, {
@@ -139,25 +145,43 @@ test('IRETQ returns the same the quick way and the general way', () => {
   const stacks = [DATA, USER_DATA, 0, 3, CODE64, DATA | 3, USER_DATA & ~3]
   const flags = [2, 0xfd7 | FLAG_IF, FLAG_IOPL | FLAG_RF | FLAG_AC, FLAG_NT | 2]
   const code = assemble('iretq', 64, CODE)
-  let i = 0
   for (const cs of codes) {
     for (const ss of stacks) {
       for (const rip of [0x9000n, 0x7fffffffffffn, 0x800000000000n, 0xffff800000000000n]) {
-        const rsp = [0xa7f8, 0xafe8, 0xa7fb][i % 3] as number
-        const words = [
-          rip,
-          BigInt(cs),
-          BigInt(flags[i++ % 4] as number),
-          0x123456789abcdefn,
-          BigInt(ss),
-        ]
+        for (const rflags of flags) {
+          for (const rsp of [0xa7f8, 0xafe8, 0xa7fb]) {
+            const words = [rip, BigInt(cs), BigInt(rflags), 0x123456789abcdefn, BigInt(ss)]
+            const machines = pair(code, (m) => {
+              for (const [at, word] of words.entries()) m.write(rsp + at * 8, word, 8)
+              m.cpu.writeRegister(S.RSP, BigInt(rsp))
+            })
+            for (const m of machines) m.cpu.run(1)
+            compare(machines, `${words.map((word) => word.toString(16)).join(' ')} at ${rsp}`)
+          }
+        }
+      }
+    }
+  }
+})
+
+test('a handler and a return go to no more code segments the quick way than the general way', () => {
+  const code = assemble('cmp eax, 0\njne $ + 4\nud2\niretq', 64, CODE)
+  for (const access of [0x9b, 0x1b, 0x99, 0x9f, 0xfb, 0xff, 0x93, 0x8b, 0xdb]) {
+    for (const size of [FLAGS_64, FLAGS_32, FLAGS_16, FLAGS_64 | FLAGS_32]) {
+      for (const isReturn of [false, true]) {
+        const selector = FREE | ((access >> 5) & (isReturn ? 3 : 0))
         const machines = pair(code, (m) => {
-          m.page(0xb000, BigInt(0xb007))
-          for (const [at, word] of words.entries()) m.write(rsp + at * 8, word, 8)
-          m.cpu.writeRegister(S.RSP, BigInt(rsp))
+          const limit = m === MADE[0]?.machine ? 0xfffff : 0xffffe
+          m.descriptor(FREE, descriptor(0, limit, access, size))
+          m.gate(6, { selector, dpl: 3 })
+          const words = [0x9000, selector, 2, USER_STACK, DATA | (selector & 3)]
+          if ((selector & 3) === 3) words[4] = USER_DATA
+          for (const [at, word] of words.entries()) m.write(STACK - 40 + at * 8, BigInt(word), 8)
+          m.cpu.writeRegister(S.RSP, BigInt(STACK - 40))
+          m.cpu.writeRegister(S.RAX, isReturn ? 1n : 0n)
         })
-        for (const m of machines) m.cpu.run(1)
-        compare(machines, `${words.map((word) => word.toString(16)).join(' ')} at ${rsp}`)
+        for (const m of machines) m.cpu.run(isReturn ? 3 : 4)
+        compare(machines, `access ${access.toString(16)}, flags ${size}, return ${isReturn}`)
       }
     }
   }
@@ -196,7 +220,7 @@ test('a code segment that was not accessed is marked, on the way in and on the w
 test('a frame that is pushed over decoded code changes it', () => {
   const m = new SystemMachine(64)
   // The frame has RSP of level 3 where this function begins: it says `mov bl, 2; hlt` then.
-  const FUNCTION = 0x9010
+  const FUNCTION = 0x9110
   m.load(CODE, assemble(`call ${FUNCTION}\niretq`, 64, CODE))
   m.load(FUNCTION, assemble('mov bl, 1\nret', 64, FUNCTION))
   m.load(0xc000, assemble('ud2', 64, 0xc000))
