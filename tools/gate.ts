@@ -74,7 +74,7 @@ export async function runStep({ name, commands }: Step): Promise<TestRun> {
 
 async function runUnitTests(): Promise<TestRun> {
   const start = performance.now()
-  const run = await runTests(['src/**/*.test.ts'], { fileTimeoutMs: UNIT_FILE_TIMEOUT_MS })
+  const run = await runTests(['{src,bench}/**/*.test.ts'], { fileTimeoutMs: UNIT_FILE_TIMEOUT_MS })
   const verdict = run.failed === 0 ? `ok, ${run.passed} passed` : `FAILED, ${run.failed} tests`
   printStep('unit tests', verdict, start, run.output)
   return run

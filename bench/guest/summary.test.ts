@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { GuestProgram } from './suite.ts'
-import { geometricMean, means, median, programRows } from './summary.ts'
+import { geometricMean, median } from '../statistics.ts'
+import { means, programRows } from './summary.ts'
 import type { SuiteRun } from './timeline.ts'
 
 const PROGRAMS: readonly GuestProgram[] = [

@@ -10,6 +10,7 @@ import { runBochs } from './bochs.ts'
 import { buildImage, kernels } from './kernels.ts'
 import type { Measured } from './marked-output.ts'
 import type { Ours } from './ours.ts'
+import { median } from '../statistics.ts'
 
 /** What was measured of one kernel. */
 export interface Comparison {
@@ -64,15 +65,4 @@ async function runOurs(image: string): Promise<Ours> {
   const script = join(import.meta.dirname, 'ours.ts')
   const { stdout } = await promisify(execFile)(process.execPath, [script, image])
   return JSON.parse(stdout) as Ours
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] as number
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] as number)) / 2
-}
-
-export function geometricMean(values: readonly number[]): number {
-  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
 }

@@ -4,7 +4,8 @@
 //
 // tools/bench interpreter [ROUNDS]
 
-import { compare, geometricMean } from './compare.ts'
+import { geometricMean } from '../statistics.ts'
+import { compare } from './compare.ts'
 
 const [rounds = '3'] = process.argv.slice(2)
 const rows = await compare(Number(rounds))

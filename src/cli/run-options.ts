@@ -16,6 +16,9 @@ const DEFAULT_MEMORY_MIB = 256
 const DEFAULT_VCPUS = 1
 const DEFAULT_EVENT_CHANNELS = 1023
 
+/** What --trace knows. */
+const TRACES: readonly string[] = ['hypercalls']
+
 /** What the guest boots; `demo` brings its own. */
 export const IMAGE_OPTIONS: readonly OptionDefinition[] = [
   {
@@ -105,7 +108,7 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
   {
     name: 'trace',
     value: 'WHAT,...',
-    summary: 'print what the guest asks of the host, such as hypercalls',
+    summary: `print what the guest asks of the host: ${TRACES.join(', ')}`,
   },
   {
     name: 'translate',
@@ -139,7 +142,7 @@ export function foregroundRun(
   { stdin }: Pick<Context, 'stdin'>,
 ): ForegroundRun {
   const cpu = args.text('cpu')
-  const trace = args.text('trace')?.split(',').filter(Boolean)
+  const trace = tracesOf(args)
   const eventChannelAbi = eventAbisOf(args)
   const maxEventChannels = args.number('max-event-channels')
   checkImage('kernel', kernel)
@@ -166,6 +169,17 @@ export function foregroundRun(
     stats: args.flag('stats'),
     json: args.flag('json'),
   }
+}
+
+function tracesOf(args: Arguments): string[] | undefined {
+  const names = args.text('trace')?.split(',').filter(Boolean)
+  const unknown = names?.find((name) => !TRACES.includes(name))
+  if (unknown === undefined) return names
+  throw new UsageError(
+    `There is no trace of "${unknown}".`,
+    `What can be traced: ${TRACES.join(', ')}.`,
+    'Give one of them, or leave it out.',
+  )
 }
 
 function eventAbisOf(args: Arguments): EventAbiName[] | undefined {

@@ -198,11 +198,17 @@ test('what the user can mend is said in three lines', async () => {
   assert.equal(err, 'k is no kernel.\nIt has no Xen notes.\nGive another.\n')
 })
 
+test('a trace that does not exist is refused', async () => {
+  const { status, err } = await call([...RUN, '--trace', 'hypercalls,dreams'])
+  assert.equal(status, 2)
+  assert.match(err, /^There is no trace of "dreams"\.\nWhat can be traced: hypercalls\.\n/)
+})
+
 test('the options reach the domain and the host', async () => {
   const { host } = await call([
     ...RUN,
     ...['--ramdisk', SOME_FILE, '--cmdline', '-v quiet', '--memory=512', '--vcpus', '2'],
-    ...['--name', 'web1', '--cpu', 'modern', '--time', 'real', '--trace', 'hypercalls,events'],
+    ...['--name', 'web1', '--cpu', 'modern', '--time', 'real', '--trace', 'hypercalls'],
     ...['--event-channel-abi', '2l,3l', '--max-event-channels', '262143'],
   ])
   assert.deepEqual(host.options, { time: 'real' })
@@ -214,7 +220,7 @@ test('the options reach the domain and the host', async () => {
     memoryMiB: 512,
     vcpus: 2,
     cpu: 'modern',
-    trace: ['hypercalls', 'events'],
+    trace: ['hypercalls'],
     eventChannelAbi: ['2l', '3l'],
     maxEventChannels: 262143,
   })

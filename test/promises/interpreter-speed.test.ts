@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compare, geometricMean } from '../../bench/interpreter/compare.ts'
+import { compare } from '../../bench/interpreter/compare.ts'
+import { geometricMean } from '../../bench/statistics.ts'
 
 const MIPS = 100
 const TIMES_BOCHS = 1.5

@@ -14,3 +14,14 @@ test('conditional branches to what follows them anyway cost no more than other o
   assert.equal(m.cpu.registerLow(S.RSI), 0)
   assert.ok(performance.now() - started < 20_000)
 })
+
+test('flags that are wanted far behind where they are set are found', () => {
+  // Nothing between ADD and SETC sets flags, and each place is reached in two ways.
+  const steps = Array.from({ length: 55 }, (_, i) => `jrcxz meet${i}\nmeet${i}:`)
+  const m = alike({
+    code:
+      `mov ecx, 3\nagain:\nadd ebx, 0x80000000\n${steps.join('\n')}\n` +
+      'setc dl\nadd esi, edx\ndec ecx\njnz near again\nhlt',
+  })
+  assert.equal(m.cpu.registerLow(S.RCX), 0)
+})

@@ -32,15 +32,12 @@ export function pageOf(offset: number): number {
 export class Node {
   readonly start: number
   readonly instructions: Instruction[] = []
+  /** How many they are, without the branch to the following block that some blocks end with. */
+  count = 0
   /** Where control goes on in the region: nodes by the offset of their start. */
   readonly targets = new Map<number, Node>()
   /** Offset of what follows when the last instruction does not end the path. */
   next: number | undefined
-  /** Instructions, without the branch to the following block that some blocks end with. */
-  get count(): number {
-    return this.instructions.filter(({ start, end }) => start !== end).length
-  }
-
   /** Record of an instruction that is not translated, before which the node ends; or 0. */
   stop = 0
   /** Place in reverse postorder; -1 if it is not reached. */
@@ -182,6 +179,7 @@ export class Planner {
         return node
       }
       node.instructions.push(instruction)
+      if (instruction.start !== instruction.end) node.count++
       if (instruction.handler.row.attributes.has('end')) return node
       if (isBranch(instruction.handler)) {
         node.next = instruction.end

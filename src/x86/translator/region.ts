@@ -36,10 +36,22 @@ export class Learned {
   /** Records of instructions before which the flags are wanted in their two variables. */
   readonly storedBefore = new Set<number>()
   /** Nodes at whose start they are wanted there. */
-  readonly storedAt = new Set<number>()
+  readonly #storedAt = new Set<number>()
+  /** They are wanted at every node: what wants them lies too far from where they are set. */
+  isStoredEverywhere = false
   /** Vector registers that are used, and those that are written: a bit each. */
   vectors = 0
   writtenVectors = 0
+  /** Places of memory. */
+  readonly sites = new Set<string>()
+
+  isStoredAt({ start }: Node): boolean {
+    return this.isStoredEverywhere || this.#storedAt.has(start)
+  }
+
+  wantStoredAt({ start }: Node): void {
+    this.#storedAt.add(start)
+  }
 }
 
 export interface RegionContext {
@@ -80,19 +92,12 @@ export class Region {
   readonly #nextRec: Local
   readonly #nextHandler: Local
   readonly #sites = new Map<string, Site>()
-  readonly #siteKeys: ReadonlySet<string>
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
   readonly #forward = new Map<Node, Label>()
   #outside: Label | undefined
 
-  constructor(
-    f: FunctionBuilder,
-    plan: Plan,
-    learned: Learned,
-    siteKeys: Set<string>,
-    context: RegionContext,
-  ) {
+  constructor(f: FunctionBuilder, plan: Plan, learned: Learned, context: RegionContext) {
     this.f = f
     this.#plan = plan
     this.learned = learned
@@ -111,7 +116,6 @@ export class Region {
     this.#granted = f.local('i32')
     this.#nextRec = f.local('i32')
     this.#nextHandler = f.local('i32')
-    this.#siteKeys = siteKeys
     for (let n = 0; n < 16; n++) {
       if (used & (1 << n)) this.#registers[n] = f.local('i64')
       if (learned.vectors & (1 << n)) this.#vectors[n] = f.local('v128')
@@ -143,7 +147,7 @@ export class Region {
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
     f.set(this.#granted, f.get(this.#budget))
-    for (const key of this.#siteKeys) {
+    for (const key of this.learned.sites) {
       const site = { page: f.local('i64'), addend: f.local('i32') }
       f.set(site.page, f.i64(NO_PAGE))
       this.#sites.set(key, site)
@@ -196,7 +200,7 @@ export class Region {
   #start(): void {
     const { entry } = this.#plan
     const e = new RegionEmitter(this, entry, entry.instructions[0] as Instruction, 0)
-    if (this.learned.storedAt.has(entry.start)) e.regionFlags.flushStored()
+    if (this.learned.isStoredAt(entry)) e.regionFlags.flushStored()
     if (entry.isLoop) this.flagState = this.#stateAt(entry)
     this.#tree(entry)
   }
@@ -225,11 +229,11 @@ export class Region {
 
   /** The flags at the start of a node that is reached by a branch. */
   #stateAt(node: Node): FlagState {
-    return this.learned.storedAt.has(node.start) ? { kind: 'stored' } : UNKNOWN
+    return this.learned.isStoredAt(node) ? { kind: 'stored' } : UNKNOWN
   }
 
   wantStoredAtStart(node: Node): void {
-    this.learned.storedAt.add(node.start)
+    this.learned.wantStoredAt(node)
     this.isIncomplete = true
   }
 
@@ -300,7 +304,7 @@ export class Region {
     }
     const before = this.flagState
     const isBack = to.order <= e.node.order
-    if (this.learned.storedAt.has(to.start)) e.regionFlags.flushStored()
+    if (this.learned.isStoredAt(to)) e.regionFlags.flushStored()
     else if (isBack || to.isMerge || to.isLoop) e.regionFlags.flush()
     if (isBack) f.br(this.#loops.get(to) as Label)
     else if (to.isMerge) f.br(this.#forward.get(to) as Label)
@@ -376,9 +380,9 @@ export class Region {
     if (key === undefined) return undefined
     const known = this.#sites.get(key)
     if (known) return known
-    const keys = this.#siteKeys as Set<string>
-    if (keys.size < MOST_SITES) {
-      keys.add(key)
+    const { sites } = this.learned
+    if (sites.size < MOST_SITES) {
+      sites.add(key)
       this.isIncomplete = true
     }
     return undefined

@@ -2,7 +2,6 @@
 // and its place there into the first record of the block. From then on whoever comes to the block
 // runs the region; nothing else knows that there are two kinds of code.
 
-import { Bug } from '../../base/errors.ts'
 import type { FuncRef } from '../../wasm/graph.ts'
 import type { ModuleBuilder } from '../../wasm/module.ts'
 import { importRuntime, type RuntimeRefs } from '../emit/runtime.ts'
@@ -18,7 +17,12 @@ import { type FindBlock, type Plan, Planner } from './region-plan.ts'
 
 const PAGE = 4096
 const LIMITS = { nodes: 64, instructions: 400 }
-/** Attempts teach each other what a region needs; more than this says that something is wrong. */
+/**
+ * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
+ * node an attempt: from so many on they are put everywhere. What is still not complete then stays
+ * with the interpreter.
+ */
+const PATIENT_ATTEMPTS = 8
 const MOST_ATTEMPTS = 32
 
 /** Where a region may begin. */
@@ -50,7 +54,15 @@ export class Translator {
   #next = FIRST_REGION
   /** Why regions are left, if that is counted. */
   readonly exits: ExitCounters | undefined
-  readonly counters = { regions: 0, attempts: 0, live: 0, bytes: 0, instructions: 0, modules: 0 }
+  readonly counters = {
+    regions: 0,
+    attempts: 0,
+    failures: 0,
+    live: 0,
+    bytes: 0,
+    instructions: 0,
+    modules: 0,
+  }
 
   constructor(
     memory: HostMemory,
@@ -111,21 +123,41 @@ export class Translator {
         this.#continueAt(rec + R.RECORD_SIZE, candidate, candidates)
         continue
       }
-      const index = this.#free.pop() ?? this.#next
-      if (index >= FIRST_REGION + REGION_PLACES) break
-      if (index === this.#next) this.#next++
+      const index = this.#takePlace()
+      if (index === undefined) break
       const func = module.declare(HANDLER_PARAMS, [], `region_${candidate.start.toString(16)}`)
       module.element(index, [func])
-      const continuations = this.#emit(module, func, runtime, candidate)
-      for (const next of continuations) this.#continueAt(next, candidate, candidates)
+      const region = this.#emit(module, func, runtime, candidate)
+      if (!region) {
+        this.#free.push(index)
+        continue
+      }
+      for (const next of region.continuations) this.#continueAt(next, candidate, candidates)
       installed.push({ rec, index })
     }
-    if (installed.length === 0) return
+    if (installed.length > 0) this.#install(module, installed)
+  }
+
+  #takePlace(): number | undefined {
+    const free = this.#free.pop()
+    if (free !== undefined) return free
+    return this.#next < FIRST_REGION + REGION_PLACES ? this.#next++ : undefined
+  }
+
+  #install(module: ModuleBuilder, regions: readonly { rec: number; index: number }[]): void {
     const bytes = module.finish()
-    this.#handlers.instantiate(bytes)
+    try {
+      this.#handlers.instantiate(bytes)
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      // The engine has no memory for more code: all of it is interpreted, as before.
+      this.counters.failures++
+      for (const { index } of regions) this.#free.push(index)
+      return
+    }
     this.counters.bytes += bytes.length
     this.counters.modules++
-    for (const { rec, index } of installed) {
+    for (const { rec, index } of regions) {
       this.#originals[index - FIRST_REGION] = this.#memory.u32[rec >>> 2] as number
       this.#memory.u32[rec >>> 2] = index
       this.counters.regions++
@@ -161,51 +193,43 @@ export class Translator {
     }
   }
 
-  /** Emits a region; gives the records behind instructions that the interpreter executes. */
+  /** Emits a region; undefined if it turns out that there is none. */
   #emit(
     module: ModuleBuilder,
     func: FuncRef,
     runtime: RuntimeRefs,
-    candidate: Place,
-  ): ReadonlySet<number> {
-    let continuations: ReadonlySet<number> = new Set()
+    place: Place,
+  ): Region | undefined {
     const learned = new Learned()
-    const siteKeys = new Set<string>()
+    const find = this.#finder(place)
+    const nameOf = (rec: number) =>
+      this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number))
     let attempts = 0
+    let region: Region | undefined
     module.body(func, (f) => {
-      const plan = this.#plan(candidate)
+      // An instruction may have been found that cannot be translated: the plan is another one then.
+      const plan = attempts < MOST_ATTEMPTS ? this.#plan(place) : undefined
       if (!plan) {
-        // What could be translated turned out not to be: the way out is all that is left.
-        const handler = this.#handlers.at(
-          this.original(this.#memory.u32[candidate.rec >>> 2] as number),
-        )
-        f.returnCallIndirect(
-          HANDLER_PARAMS,
-          [],
-          f.i32(handler?.alone ?? 0),
-          f.param(0),
-          f.param(1),
-          f.param(2),
-        )
+        region = undefined
+        f.unreachable()
         return true
       }
+      attempts++
       this.counters.attempts++
-      const region = new Region(f, plan, learned, siteKeys, {
+      learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS
+      region = new Region(f, plan, learned, {
         memory: this.#memory,
         runtime,
         hostNumber: this.#handlers.hostNumber,
         exits: this.exits,
-        nameOf: (rec) =>
-          this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number)),
-        find: this.#finder(candidate),
+        nameOf,
+        find,
       })
       const isGood = region.emit()
-      continuations = region.continuations
       if (isGood) this.counters.instructions += plan.instructions
-      else if (++attempts > MOST_ATTEMPTS) throw new Bug('a region is never complete')
       return isGood
     })
-    return continuations
+    return region
   }
 
   /** The block that a region begins with has been dropped: its place is free. */
