@@ -4,7 +4,14 @@
 // it goes to TypeScript. (Layout of the TLB: mmu/tlb.ts.)
 
 import type { Value } from '../../wasm/value.ts'
-import { TLB_ADDEND, TLB_ENTRY_SHIFT, TLB_INDEX_MASK, TLB_READ, TLB_WRITE } from '../mmu/tlb.ts'
+import {
+  TLB_ADDEND,
+  TLB_INDEX_MASK,
+  TLB_READ,
+  TLB_SET_SHIFT,
+  TLB_WAY,
+  TLB_WRITE,
+} from '../mmu/tlb.ts'
 import { BOUNCE, TLB_BASE } from '../state.ts'
 import type { Emitter } from './emitter.ts'
 import type { STACK_ACCESS } from './runtime.ts'
@@ -54,12 +61,14 @@ export class MemoryAccess {
     const { f } = this.#e
     const direct = this.#e.canRetreat ? this.#e.direct(linear, size, tag, kind) : undefined
     if (direct) return direct
-    const entry = this.entry(linear)
-    const isHit = this.hit(linear, size, entry, tag)
-    if (this.#retreatUnless(isHit)) return this.translated(linear, entry)
+    const first = this.#set(linear)
+    if (this.#retreatUnless(() => this.hit(linear, size, first, tag))) {
+      return this.translated(linear, first)
+    }
+    const entry = this.entry(linear, size, tag)
     return f.choose(
       'i32',
-      isHit,
+      this.hit(linear, size, entry, tag),
       () => this.translated(linear, entry),
       () => {
         const at = this.#e.callSlow(slow, linear, size | kind)
@@ -75,21 +84,34 @@ export class MemoryAccess {
    * possible. What remains then calls nothing: V8 keeps everything in registers and checks no
    * stack (bench/interpreter).
    */
-  #retreatUnless(isHit: Value): boolean {
+  #retreatUnless(isHit: () => Value): boolean {
     const e = this.#e
     if (!e.canRetreat) return false
-    e.f.if(e.f.eqz(isHit), () => e.retreat(), undefined, 'unlikely')
+    e.f.if(e.f.eqz(isHit()), () => e.retreat(), undefined, 'unlikely')
     return true
   }
 
-  /** i32: host address of the TLB's entry for a linear address. */
-  entry(linear: Value): Value {
+  /** i32: host address of the first entry of the TLB's set for a linear address. */
+  #set(linear: Value): Value {
     const { f } = this.#e
     const index = f.and(
-      f.wrap(f.shrU(linear, f.i64(PAGE_SHIFT - TLB_ENTRY_SHIFT))),
-      f.i32(TLB_INDEX_MASK << TLB_ENTRY_SHIFT),
+      f.wrap(f.shrU(linear, f.i64(PAGE_SHIFT - TLB_SET_SHIFT))),
+      f.i32(TLB_INDEX_MASK << TLB_SET_SHIFT),
     )
     return f.add(this.#e.stateLoad('i32.load', TLB_BASE), index)
+  }
+
+  /** i32: host address of the TLB's entry that may allow an access: the first or the second. */
+  entry(linear: Value, size: number, tag: number): Value {
+    const { f } = this.#e
+    const first = this.#set(linear)
+    return f.choose(
+      'i32',
+      this.hit(linear, size, first, tag),
+      () => first,
+      () => f.add(first, f.i32(TLB_WAY)),
+      'likely',
+    )
   }
 
   /** i32: the entry allows the access that `tag` is for. */
@@ -118,11 +140,13 @@ export class MemoryAccess {
       ? this.#e.direct(linear, bits / 8, TLB_WRITE, kind)
       : undefined
     if (direct) return f.store(store, direct, value)
-    const entry = this.entry(linear)
-    const isHit = this.hit(linear, bits / 8, entry, TLB_WRITE)
-    if (this.#retreatUnless(isHit)) return f.store(store, this.translated(linear, entry), value)
+    const first = this.#set(linear)
+    if (this.#retreatUnless(() => this.hit(linear, bits / 8, first, TLB_WRITE))) {
+      return f.store(store, this.translated(linear, first), value)
+    }
+    const entry = this.entry(linear, bits / 8, TLB_WRITE)
     f.if(
-      isHit,
+      this.hit(linear, bits / 8, entry, TLB_WRITE),
       () => f.store(store, this.translated(linear, entry), value),
       () => {
         f.store(store, this.#e.cpu, value, BOUNCE)
@@ -166,7 +190,7 @@ export class MemoryAccess {
 
   #fast(linear: Value, size: number, tag: number): Value {
     const { f } = this.#e
-    const entry = this.entry(linear)
+    const entry = this.entry(linear, size, tag)
     return f.choose(
       'i32',
       this.hit(linear, size, entry, tag),

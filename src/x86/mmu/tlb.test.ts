@@ -14,6 +14,7 @@ import {
   USER_DATA,
   USER_STACK,
 } from '../testing/system-machine.ts'
+import { CONTEXT_USER, Tlb } from './tlb.ts'
 import { CR4_PGE, PF_FETCH, PF_PRESENT, PF_USER } from './walker.ts'
 
 const GLOBAL = 0x100
@@ -162,4 +163,23 @@ test('INVLPG anywhere in a large page forgets where its code and data lie', () =
   m.load(LOST, assemble('add esi, 1\nret', 64, LOST))
   m.load(LOST & 0x1fffff, assemble('add esi, 16\nret', 64, LOST))
   assert.deepEqual(registersAtHalt(m, S.RSI, S.RDI, S.RBX, S.RCX), [0x11, 0x11, 1, 0x10])
+})
+
+test('two pages that share a set of the TLB stay in it, and a third pushes out the older one', () => {
+  const m = new SystemMachine(64)
+  const tlb = new Tlb(m.memory)
+  const pages = [0x10_0000, 0x90_0000, 0x110_0000] as const
+  const [first, second, third] = pages
+  const found = () => pages.map((page) => tlb.find(CONTEXT_USER, page + 8, 0, false))
+  tlb.fill(CONTEXT_USER, first, 0, 0x7000, false)
+  tlb.fill(CONTEXT_USER, second, 0, 0x8000, true, true)
+  assert.deepEqual(found(), [0x7008, 0x8008, -1])
+  tlb.fill(CONTEXT_USER, third, 0, 0x9000, false)
+  assert.deepEqual(found(), [-1, 0x8008, 0x9008])
+  tlb.flushLocal()
+  assert.deepEqual(found(), [-1, 0x8008, -1], 'the one that is global stays')
+  tlb.fill(CONTEXT_USER, first, 0, 0x7000, false)
+  assert.equal(tlb.find(CONTEXT_USER, second, 0, true), 0x8000)
+  tlb.flushPage(second)
+  assert.deepEqual(found(), [0x7008, -1, -1])
 })

@@ -1,10 +1,12 @@
 // The software TLB of a virtual processor, in linear memory so that emitted code can probe it.
-// Three direct-mapped contexts: user, supervisor, and supervisor with RFLAGS.AC set (SMAP lets
-// go); and one that stays empty, for code whose accesses all want a closer look. Large pages are
-// entered in pieces of 4 KiB. Entries are listed, global ones and others, so that a flush, which
-// kernels cause often, costs no more than the entries it takes. An entry is 32 bytes:
+// Three contexts: user, supervisor, and supervisor with RFLAGS.AC set (SMAP lets go); and one that
+// stays empty, for code whose accesses all want a closer look. Sets of two entries, the first for
+// what was entered last: the interpreter's fast forms look there only. Large pages are entered in
+// pieces of 4 KiB. Entries are listed, global ones and others, so that a flush, which kernels cause
+// often, costs no more than the entries it takes. An entry is 32 bytes:
 //
 //   +0 i64 tag for loads    +8 i64 tag for stores    +16 i32 host offset minus linear address
+//   +20 i32 1 if flushes of the address space leave it
 //
 // A tag is the linear address of the page, or -1: no access of that kind without a closer look.
 
@@ -14,15 +16,20 @@ import { FetchTlb } from './fetch-tlb.ts'
 export const TLB_READ = 0
 export const TLB_WRITE = 8
 export const TLB_ADDEND = 16
-export const TLB_ENTRY_SHIFT = 5
+/** Bytes from the first entry of a set to the second. */
+export const TLB_WAY = 32
+export const TLB_SET_SHIFT = 6
 /**
- * Entries of a context less one. A miss costs as much as a hundred instructions: with a quarter
+ * Sets of a context less one. A miss costs as much as a hundred instructions: with a quarter
  * of this the kernel `memory` of bench/interpreter takes 1.4 times as long.
  */
-export const TLB_INDEX_MASK = 4095
+export const TLB_INDEX_MASK = 2047
 
-const ENTRIES = TLB_INDEX_MASK + 1
-const CONTEXT_BYTES = ENTRIES << TLB_ENTRY_SHIFT
+const CONTEXT_BYTES = (TLB_INDEX_MASK + 1) << TLB_SET_SHIFT
+const WAY_WORDS = TLB_WAY >>> 2
+/** Words of an entry that are used. */
+const ENTRY_WORDS = 6
+const IS_GLOBAL = 5
 
 export const CONTEXT_USER = 0
 export const CONTEXT_SUPERVISOR = 1
@@ -61,8 +68,9 @@ export class Tlb {
     return this.#base + (context < 0 ? CONTEXTS : context) * CONTEXT_BYTES
   }
 
-  #entry(context: number, page: number): number {
-    return this.contextBase(context) + ((page & TLB_INDEX_MASK) << TLB_ENTRY_SHIFT)
+  /** The first entry of the set for a page, as an index of 32-bit words. */
+  #set(context: number, page: number): number {
+    return (this.contextBase(context) + ((page & TLB_INDEX_MASK) << TLB_SET_SHIFT)) >>> 2
   }
 
   /**
@@ -71,10 +79,13 @@ export class Tlb {
    */
   find(context: number, lo: number, hi: number, write: boolean): number {
     const { i32 } = this.#memory
-    const at = this.#entry(context, lo >>> 12) >>> 2
-    const tag = write ? at + 2 : at
-    if (i32[tag] !== (lo & ~0xfff) || i32[tag + 1] !== hi) return -1
-    return (lo + (i32[at + 4] as number)) >>> 0
+    const first = this.#set(context, lo >>> 12)
+    for (let at = first; at <= first + WAY_WORDS; at += WAY_WORDS) {
+      const tag = write ? at + 2 : at
+      if (i32[tag] !== (lo & ~0xfff) || i32[tag + 1] !== hi) continue
+      return (lo + (i32[at + 4] as number)) >>> 0
+    }
+    return -1
   }
 
   /**
@@ -91,15 +102,31 @@ export class Tlb {
   ): void {
     const { i32 } = this.#memory
     const pageLo = lo & ~0xfff
-    const at = this.#entry(context, lo >>> 12) >>> 2
+    const at = this.#set(context, lo >>> 12)
+    if (i32[at] !== pageLo || i32[at + 1] !== hi) this.#makeSecond(at)
     i32[at] = pageLo
     i32[at + 1] = hi
     i32[at + 2] = write ? pageLo : -1
     i32[at + 3] = write ? hi : -1
     i32[at + 4] = (host - pageLo) | 0
+    i32[at + IS_GLOBAL] = isGlobal ? 1 : 0
     this.#isEmpty = false
     this.fills++
-    const list = isGlobal ? this.#global : this.#local
+    this.#list(at)
+  }
+
+  /** Makes the first entry of a set the second. */
+  #makeSecond(at: number): void {
+    const { i32 } = this.#memory
+    if (i32[at] === -1) return
+    const second = at + WAY_WORDS
+    // A call of copyWithin takes longer.
+    for (let i = 0; i < ENTRY_WORDS; i++) i32[second + i] = i32[at + i] as number
+    this.#list(second)
+  }
+
+  #list(at: number): void {
+    const list = this.#memory.i32[at + IS_GLOBAL] === 1 ? this.#global : this.#local
     list.add(at)
   }
 
@@ -128,29 +155,28 @@ export class Tlb {
       return true
     }
     this.code.forget(lo)
-    const { u64 } = this.#memory
+    const { i32 } = this.#memory
+    const pageLo = lo & ~0xfff
     for (let context = 0; context < CONTEXTS; context++) {
-      const at = this.#entry(context, lo >>> 12) >>> 3
-      u64[at] = NO_TAG
-      u64[at + 1] = NO_TAG
+      const at = this.#set(context, lo >>> 12)
+      if (i32[at] === pageLo) clear(i32, at)
+      if (i32[at + WAY_WORDS] === pageLo) clear(i32, at + WAY_WORDS)
     }
     return false
   }
 
   #flushLarge(lo: number, shift: number): void {
-    const { u32, u64 } = this.#memory
+    const { i32 } = this.#memory
     const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2
-    for (let at = this.#base >>> 2; at < end; at += 1 << (TLB_ENTRY_SHIFT - 2)) {
-      if (((u32[at] as number) ^ lo) >>> shift !== 0) continue
-      u64[at >>> 1] = NO_TAG
-      u64[(at + 2) >>> 1] = NO_TAG
+    for (let at = this.#base >>> 2; at < end; at += WAY_WORDS) {
+      if (((i32[at] as number) ^ lo) >>> shift === 0) clear(i32, at)
     }
   }
 
   /** Forgets what is not global. */
   flushLocal(): void {
     this.code.flush()
-    if (this.#local.isComplete) this.#local.clear(this.#memory.i32)
+    if (this.#local.isComplete) this.#local.clear(this.#memory.i32, 0)
     else this.flush()
   }
 
@@ -158,8 +184,8 @@ export class Tlb {
     this.code.flush()
     if (this.#isEmpty) return
     if (this.#local.isComplete && this.#global.isComplete) {
-      this.#local.clear(this.#memory.i32)
-      this.#global.clear(this.#memory.i32)
+      this.#local.clear(this.#memory.i32, 0)
+      this.#global.clear(this.#memory.i32, 1)
     } else {
       this.#memory.u8.fill(0xff, this.#base, this.#base + CONTEXTS * CONTEXT_BYTES)
       this.#local.count = 0
@@ -175,7 +201,7 @@ export class Tlb {
   protect(host: number): void {
     const { i32, u64 } = this.#memory
     const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2
-    for (let at = this.#base >>> 2; at < end; at += 1 << (TLB_ENTRY_SHIFT - 2)) {
+    for (let at = this.#base >>> 2; at < end; at += WAY_WORDS) {
       const pageLo = i32[at] as number
       if ((((i32[at + 4] as number) + pageLo) | 0) === (host | 0)) u64[(at + 2) >>> 1] = NO_TAG
     }
@@ -197,14 +223,18 @@ class EntryList {
     return this.count <= LISTED
   }
 
-  /** Empties the entries of a complete list, and the list. */
-  clear(words: Int32Array): void {
+  /** Empties the entries of a complete list that still are what it is a list of, and the list. */
+  clear(words: Int32Array, isGlobal: 0 | 1): void {
     for (let i = 0; i < this.count; i++) {
       const at = this.#entries[i] as number
-      // The lower half is enough: no page has it.
-      words[at] = -1
-      words[at + 2] = -1
+      if (words[at + IS_GLOBAL] === isGlobal) clear(words, at)
     }
     this.count = 0
   }
+}
+
+/** Empties an entry. The lower halves of its tags are enough: no page has them. */
+function clear(words: Int32Array, at: number): void {
+  words[at] = -1
+  words[at + 2] = -1
 }

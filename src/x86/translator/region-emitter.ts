@@ -82,10 +82,9 @@ export class RegionEmitter extends RecordEmitter {
   override retreat(): void {
     const { handler, rec } = this.instruction
     if (!this.f.isLive) return
-    this.regionFlags.flush()
     this.region.refund(this.node.count - this.#before)
     const why = `retreat: ${handler.row.name} ${handler.row.text}`
-    this.region.leave(this.f.i32(rec), this.f.i32(handler.slow || handler.alone), why, this.#page)
+    this.region.retreat(this, rec, handler.slow || handler.alone, why, this.#page)
   }
 
   override callRuntime(): Value {
@@ -276,7 +275,7 @@ export class RegionEmitter extends RecordEmitter {
     f.if(
       f.ne(f.and(linear, mask), f.get(site.page)),
       () => {
-        const entry = memory.entry(linear)
+        const entry = memory.entry(linear, size, tag)
         const isHit = memory.hit(linear, size, entry, tag)
         f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
         f.set(site.page, f.and(linear, f.i64(-4096)))
@@ -346,22 +345,15 @@ export class RegionEmitter extends RecordEmitter {
     const link = f.load('i32.load', this.rec, R.REC_LINK)
     f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
     commit?.()
-    this.regionFlags.flush()
-    this.region.leave(link, f.load('i32.load', link, R.REC_HANDLER), 'link', this.#page)
+    this.region.leave(this, link, 'link', this.#page)
   }
 
   override jumpTo(rip: Value, commit?: () => void): void {
-    const { f } = this
     if (!this.canRetreat) return this.#giveUp()
     const { row } = this.instruction.handler
     if (row.name === 'RET') this.#returnWithin(rip, commit)
     const found = this.known(rip, commit)
-    this.regionFlags.flush()
-    this.region.leave(
-      found,
-      f.load('i32.load', found, R.REC_HANDLER),
-      `jump: ${row.name} ${row.text}`,
-    )
+    this.region.leave(this, found, `jump: ${row.name} ${row.text}`)
   }
 
   /** Returns to what follows the calls of the region. */

@@ -6,7 +6,7 @@
 // what they are (`form`).
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
-import type { Local, Value } from '../../wasm/value.ts'
+import type { Label, Local, Value } from '../../wasm/value.ts'
 import { Flags } from '../emit/flags.ts'
 import { FLAG_AUX, FLAG_RESULT } from '../state.ts'
 import type { RegionEmitter } from './region-emitter.ts'
@@ -326,18 +326,49 @@ export class RegionFlags extends Flags {
     e.region.flagState = STORED
   }
 
-  /** Puts what the variables hold into the state block: for the way out. */
-  toStateBlock(): void {
+  /**
+   * Puts the flags into the state block, for a way out that is often taken. False: what they are is
+   * known at run time only, and toStateBlock has to do it.
+   */
+  settle(): boolean {
     const { e } = this
     const { f } = e
-    const form = f.get(this.#variables.form)
-    for (const known of this.#variables.forms) {
-      f.if(f.eq(form, f.i32(known)), () => {
-        const { result, aux } = this.#wordsOf(this.#stateOf(known))
-        f.store('i64.store', e.cpu, result, FLAG_RESULT)
-        f.store('i32.store', e.cpu, aux, FLAG_AUX)
-      })
-    }
+    const state = this.#state
+    if (state.kind === 'unknown') return false
+    if (state.kind === 'memory') return true
+    // On other paths nothing has happened yet.
+    const { hasEffects } = f
+    this.#storeWords(state)
+    f.hasEffects = hasEffects
+    return true
+  }
+
+  #storeWords(state: FlagState): void {
+    const { e } = this
+    const { result, aux } = this.#wordsOf(state)
+    e.f.store('i64.store', e.cpu, result, FLAG_RESULT)
+    e.f.store('i32.store', e.cpu, aux, FLAG_AUX)
+  }
+
+  /** Puts what the variables hold into the state block: for the way out. */
+  toStateBlock(): void {
+    const { f } = this.e
+    const forms = [...this.#variables.forms]
+    if (forms.length === 0) return
+    f.block((done) => {
+      const labels = new Array<Label>(Math.max(...forms) + 1).fill(done)
+      const open = (i: number): void => {
+        const form = forms[i]
+        if (form === undefined) return f.brTable(labels, done, f.get(this.#variables.form))
+        f.block((here) => {
+          labels[form] = here
+          open(i + 1)
+        })
+        this.#storeWords(this.#stateOf(form))
+        f.br(done)
+      }
+      open(0)
+    })
   }
 
   /** What the variables hold in a form. */

@@ -95,7 +95,9 @@ export class Region {
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
   readonly #forward = new Map<Node, Label>()
+  /** Where ways out lead: with the flags in the variables, and with them in the state block. */
   #outside: Label | undefined
+  #settled: Label | undefined
 
   constructor(f: FunctionBuilder, plan: Plan, learned: Learned, context: RegionContext) {
     this.f = f
@@ -127,9 +129,14 @@ export class Region {
     const { f } = this
     const cpu = f.param(1)
     this.#enter(cpu)
-    f.block((outside) => {
-      this.#outside = outside
-      this.#start()
+    f.block((settled) => {
+      this.#settled = settled
+      f.block((outside) => {
+        this.#outside = outside
+        this.#start()
+      })
+      const [first] = this.#plan.entry.instructions as [Instruction]
+      new RegionEmitter(this, this.#plan.entry, first, 0).regionFlags.toStateBlock()
     })
     this.#leaveFunction(cpu)
     return !this.isIncomplete
@@ -164,8 +171,6 @@ export class Region {
       f.store('v128.store', cpu, f.get(local), S.VECTORS + n * S.VECTOR_SIZE)
     }
     const [first] = this.#plan.entry.instructions as [Instruction]
-    const e = new RegionEmitter(this, this.#plan.entry, first, 0)
-    e.regionFlags.toStateBlock()
     const rec = f.get(this.#nextRec)
     const budget = f.get(this.#budget)
     const executed = f.extendU(f.sub(f.get(this.#granted), budget))
@@ -244,8 +249,8 @@ export class Region {
       f.if(
         f.ltS(f.get(this.#budget), f.i32(node.cost)),
         () => {
-          new RegionEmitter(this, node, first, 0).regionFlags.flush()
-          this.leave(f.i32(first.rec), f.i32(first.handler.alone), 'budget', pageOf(node.start))
+          const e = new RegionEmitter(this, node, first, 0)
+          this.retreat(e, first.rec, first.handler.alone, 'budget', pageOf(node.start))
         },
         undefined,
         'unlikely',
@@ -263,14 +268,8 @@ export class Region {
     }
     if (!last || !f.isLive) return
     if (node.next !== undefined && this.leadsTo(node, node.next)) return this.edge(last, node.next)
-    last.regionFlags.flush()
     if (node.next === undefined) this.#continueBehind(node, node.stop)
-    this.leave(
-      f.i32(node.stop),
-      f.load('i32.load', f.i32(node.stop), R.REC_HANDLER),
-      this.#stopOf(node),
-      pageOf(node.start),
-    )
+    this.leave(last, f.i32(node.stop), this.#stopOf(node), pageOf(node.start))
   }
 
   /** Another region may begin behind an instruction, if it lies on the page of this one's entry. */
@@ -298,9 +297,7 @@ export class Region {
     const { f } = this
     const to = e.node.targets.get(offset)
     if (!to) {
-      e.regionFlags.flush()
-      const rec = f.i32(this.#recordAt(e.node, offset))
-      return this.leave(rec, f.load('i32.load', rec, R.REC_HANDLER), 'branch', pageOf(offset))
+      return this.leave(e, f.i32(this.#recordAt(e.node, offset)), 'branch', pageOf(offset))
     }
     const before = this.flagState
     const isBack = to.order <= e.node.order
@@ -323,11 +320,23 @@ export class Region {
     if (count > 0) f.set(this.#budget, f.add(f.get(this.#budget), f.i32(count)))
   }
 
+  /** Goes on with the handler of a record, as it is expected. Ends the path. As retreat. */
+  leave(e: RegionEmitter, rec: Value, why: string, page = 0): void {
+    const isSettled = e.regionFlags.settle()
+    const handler = this.f.load('i32.load', rec, R.REC_HANDLER)
+    this.#goOn(rec, handler, why, page, isSettled ? this.#settled : this.#outside)
+  }
+
   /**
-   * Goes on with a record, by a handler. Ends the path. `why`: for those who count; `page`: offset
-   * of the record's page, if RIP_BASE is not that already.
+   * Goes on with a record, by a handler, against expectation. Ends the path. `why`: for those who
+   * count; `page`: offset of the record's page, if RIP_BASE is not that already.
    */
-  leave(rec: Value, handler: Value, why: string, page = 0): void {
+  retreat(e: RegionEmitter, rec: number, handler: number, why: string, page = 0): void {
+    e.regionFlags.flush()
+    this.#goOn(this.f.i32(rec), this.f.i32(handler), why, page, this.#outside)
+  }
+
+  #goOn(rec: Value, handler: Value, why: string, page: number, out: Label | undefined): void {
     const { f } = this
     this.#exits?.emit(f, why)
     if (page !== 0) {
@@ -338,7 +347,7 @@ export class Region {
     }
     f.set(this.#nextRec, rec)
     f.set(this.#nextHandler, handler)
-    if (this.#outside) f.br(this.#outside)
+    if (out) f.br(out)
   }
 
   // Variables.
