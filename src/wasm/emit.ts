@@ -17,6 +17,7 @@ import {
   LOAD,
   LOOP,
   type Local,
+  PROLOGUE,
   PURE,
   READ,
   RESULT,
@@ -107,6 +108,9 @@ export class Emitter {
         return
       case YIELD:
         this.#operand(node.a as Value)
+        return
+      case PROLOGUE:
+        for (const set of node.rest as Value[]) this.#statement(set)
         return
       case END:
         this.#out.byte(0x0b)

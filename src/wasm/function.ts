@@ -6,17 +6,20 @@ import { Bug } from '../base/errors.ts'
 import { simplifyCondition } from './fold.ts'
 import type { FuncRef } from './graph.ts'
 import { MemoryAccess } from './memory.ts'
-import { CONTROL, type Type } from './opcodes.ts'
+import { CONTROL, instruction, type LoadOp, type Type } from './opcodes.ts'
 import {
   BLOCK,
+  CONST,
   EFFECT,
   ELSE,
   END,
   IF,
   Label,
   LIKELY,
+  LOAD,
   LOOP,
   type Local,
+  PROLOGUE,
   RESULT,
   type Scope,
   SET,
@@ -47,6 +50,41 @@ export class FunctionBuilder extends MemoryAccess {
     node.hasResult = false
     node.a = value
     this.assign(local, node)
+  }
+
+  /**
+   * A place where variables get their first values, for those who find out later which they need:
+   * setEarlier and loadEarlier add to it until the function ends.
+   */
+  prologue(): Value {
+    const node = this.statement(PROLOGUE)
+    node.rest = []
+    return node
+  }
+
+  /** At a prologue, sets a local that is not used before it to a constant. */
+  setEarlier(prologue: Value, local: Local, constant: Value): void {
+    this.check(constant, local.type, 'setEarlier')
+    if (constant.kind !== CONST) throw new Bug('what a prologue sets is a constant or a load')
+    this.#assignEarlier(prologue, local, constant)
+  }
+
+  /** At a prologue, loads a local that is not used before it, at an address in a parameter. */
+  loadEarlier(prologue: Value, local: Local, name: LoadOp, param: number, offset: number): void {
+    const what = instruction('load', name)
+    const value = new Value(LOAD, what.result as Type, prologue.scope, what, undefined)
+    value.a = this.param(param)
+    value.immediate = offset
+    this.check(value, local.type, 'loadEarlier')
+    this.#assignEarlier(prologue, local, value)
+  }
+
+  #assignEarlier(prologue: Value, local: Local, value: Value): void {
+    const set = new Value(SET, local.type, prologue.scope, undefined, undefined)
+    set.hasResult = false
+    set.local = local
+    set.a = value
+    ;(prologue.rest as Value[]).push(set)
   }
 
   /** A call of a function with at most one result; using the value of one without is a Bug. */

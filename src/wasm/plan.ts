@@ -8,7 +8,18 @@
 // - if a local that it reads is assigned in between: keeping the value is cheaper than a copy of that,
 // - if it is a load and memory may change in between.
 
-import { CONST, EFFECT, ELSE, LOAD, PURE, READ, type Scope, SET, type Value } from './value.ts'
+import {
+  CONST,
+  EFFECT,
+  ELSE,
+  LOAD,
+  PROLOGUE,
+  PURE,
+  READ,
+  type Scope,
+  SET,
+  type Value,
+} from './value.ts'
 
 /** Fills in uses, lastUse, site and home of every node. */
 export function plan(sequence: readonly Value[]): void {
@@ -38,6 +49,7 @@ export function plan(sequence: readonly Value[]): void {
         continue
       }
       case ELSE:
+      case PROLOGUE:
         continue
       case SET:
         if (node.local) node.local.nextSet = i

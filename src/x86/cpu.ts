@@ -28,6 +28,7 @@ import { codeSizeOf } from './mode.ts'
 import { FLAG_AC, FLAG_IF, FLAG_RF, FLAG_TF } from './registers.ts'
 import * as S from './state.ts'
 import { Sampler } from './translator/sampler.ts'
+import type { LinearCode } from './translator/translator.ts'
 import { currentMode } from './system/current-mode.ts'
 import {
   checkInstructionBreakpoint,
@@ -46,6 +47,8 @@ const REP_CHUNK = 4096
 const NO_SHADOW = 0x80000000 | 0
 /** What a turn may cost beyond its instructions, in accesses that need a closer look. */
 const MAX_EFFORT = 50_000
+/** Bytes from a branch to the farthest target that is noted. */
+const FARTHEST_TARGET = 2 ** 31
 /** PAUSEs in one run after which the rest of it is given up. */
 const PAUSES_TO_YIELD = 32
 
@@ -139,6 +142,7 @@ export class Cpu extends CpuMemory {
     const base = (who: Privilege) => this.tlb.contextBase(this.isWatching ? -1 : who.context)
     this.set32(S.TLB_WITHOUT_AC, base(SUPERVISOR))
     this.set32(S.TLB_WITH_AC, base(SUPERVISOR_AC))
+    this.set32(S.TLB_USER, base(USER))
     this.set32(S.TLB_BASE, base(this.privilege))
   }
 
@@ -294,15 +298,36 @@ export class Cpu extends CpuMemory {
     this.set32(S.BUDGET, this.getI32(S.BUDGET) + size)
   }
 
-  /** Finds blocks at offsets from the page that RIP lies on, as far as the jump cache knows them. */
-  #peek(): (offset: number) => number {
+  /** The code around RIP, as far as the jump cache knows it. */
+  #linearCode(): LinearCode {
     const page = this.rip & -4096n
     const key = this.getI32(S.JUMP_KEY)
-    return (offset) => {
+    const { targets } = this.engine.translator
+    const halves = (offset: number): [number, number] => {
       const linear = page + BigInt(offset)
-      const [lo, hi] = [BigInt.asIntN(32, linear), BigInt.asIntN(32, linear >> 32n)]
-      const rec = this.#jumps.find(Number(lo), Number(hi), key)
-      return this.memory.u32[rec >>> 2] === HANDLER_DEAD ? 0 : rec
+      return [Number(BigInt.asIntN(32, linear)), Number(BigInt.asIntN(32, linear >> 32n))]
+    }
+    return {
+      peek: (offset) => {
+        const rec = this.#jumps.find(...halves(offset), key)
+        return this.memory.u32[rec >>> 2] === HANDLER_DEAD ? 0 : rec
+      },
+      targetsOf: (end) => {
+        const start = Math.floor((end - 1) / PAGE) * PAGE
+        return targets.of(...halves(start), end - start).map((target) => start + target)
+      },
+    }
+  }
+
+  /** Notes where an indirect branch of 64-bit code went from a RIP_BASE: RIP is there. */
+  #noteTarget(rec: number, lo: number, hi: number): void {
+    const { handlers, translator } = this.engine
+    const { u16, u32 } = this.memory
+    if (handlers.at(translator.original(u32[rec >>> 2] as number))?.branch !== 'indirect') return
+    if (codeSizeOf(this.#mode) !== 64) return
+    const target = (this.getI32(S.RIP + 4) - hi) * 2 ** 32 + this.getU32(S.RIP) - (lo >>> 0)
+    if (Math.abs(target) < FARTHEST_TARGET) {
+      translator.targets.note(lo, hi, u16[(rec + R.REC_END) >>> 1] as number, target)
     }
   }
 
@@ -362,7 +387,12 @@ export class Cpu extends CpuMemory {
       count = Math.min(count, this.#toBranch(rec, left))
       this.#withheld += budget - count
       this.set32(S.BUDGET, 0)
-    } else this.set32(S.BUDGET, budget - count)
+      const [baseLo, baseHi] = [this.getI32(S.RIP_BASE), this.getI32(S.RIP_BASE + 4)]
+      this.#enter(count < left ? this.#partialBlock(rec, count) : rec)
+      if (this.getI32(S.EXIT) !== S.EXIT_BUDGET) return
+      return this.#noteTarget(rec + (count - 1) * R.RECORD_SIZE, baseLo, baseHi)
+    }
+    this.set32(S.BUDGET, budget - count)
     this.#enter(count < left ? this.#partialBlock(rec, count) : rec)
   }
 
@@ -427,7 +457,7 @@ export class Cpu extends CpuMemory {
     const { handlers, translator } = this.engine
     for (let i = 0; i < left; i++) {
       const index = translator.original(u32[(rec + i * R.RECORD_SIZE) >>> 2] as number)
-      if (handlers.at(index)?.row.operands.some(({ kind }) => kind === 'J')) return i + 1
+      if (handlers.at(index)?.branch === 'direct') return i + 1
     }
     return left
   }
@@ -524,6 +554,7 @@ export class Cpu extends CpuMemory {
    */
   lookup(rec: number): number {
     this.counters.lookups++
+    if (rec !== 0) this.#noteTarget(rec, this.getI32(S.RIP_BASE), this.getI32(S.RIP_BASE + 4))
     if (rec !== 0 && this.#wantsExit) {
       this.#refund(rec, true)
       this.set32(S.EXIT, S.EXIT_LOOK)
@@ -538,8 +569,10 @@ export class Cpu extends CpuMemory {
       if (!found) return this.#cannotRun(rec, this.linear.fault())
       const { translator } = this.engine
       if (this.#sampler.drift === 1 && rec === 0) {
-        this.#sampler.sampled(translator.sample(found, this.#peek()))
-      } else if (translator.isEager) translator.met(found, this.#peek())
+        const { weight } = this.#sampler
+        const isTranslated = translator.sample(found, weight, () => this.#linearCode())
+        this.#sampler.sampled(isTranslated)
+      } else if (translator.isEager) translator.met(found, () => this.#linearCode())
       this.#jumps.remember(lo, hi, found.rec, this.getI32(S.JUMP_KEY), this.#isGlobal)
       if (found.isCrossing) this.#jumps.markCrossing((lo >>> 12) + 1)
       this.#isCrossing = found.isCrossing

@@ -22,7 +22,9 @@ export const FLAG_AC = 1 << 18
 export const FLAG_VIF = 1 << 19
 export const FLAG_VIP = 1 << 20
 export const FLAG_ID = 1 << 21
-const ARITHMETIC = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF
+/** Bits that are always zero. */
+export const FLAGS_UNUSED = 0x8028
+export const ARITHMETIC = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF
 
 export class Registers {
   /** Host offset of the state block. */
@@ -118,7 +120,7 @@ export class Registers {
   }
 
   set rflags(value: number) {
-    this.set32(S.RFLAGS, (value & ~ARITHMETIC & ~0x8028) | 2)
+    this.set32(S.RFLAGS, (value & ~ARITHMETIC & ~FLAGS_UNUSED) | 2)
     const zf = value & FLAG_ZF ? 1 : 0
     const cf = value & FLAG_CF ? 1 : 0
     const of = value & FLAG_OF ? 1 : 0

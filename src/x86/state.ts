@@ -108,6 +108,8 @@ export const SHADOW_RIP = 0x320
 /** What TLB_BASE is outside user mode, by RFLAGS.AC. */
 export const TLB_WITHOUT_AC = 0x328
 export const TLB_WITH_AC = 0x32c
+/** The same for user mode with RFLAGS.AC clear. */
+export const TLB_USER = 0x334
 /** Elements that one execution of a repeated string instruction processes at most. */
 export const REP_CHUNK = 0x330
 /** State of the generator behind RDRAND and RDSEED. */

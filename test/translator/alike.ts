@@ -153,7 +153,14 @@ function translateAll(
         const there = host((linear & -PAGE) + offset)
         return there < 0 ? 0 : engine.code.known(there, mode)
       }
-      return [{ ...block, peek }]
+      // Whatever is guessed: the first instructions of the page.
+      const targetsOf = (end: number) => {
+        const page = Math.floor((end - 1) / PAGE) * PAGE
+        const there = pages.get((linear & -PAGE) + page)
+        const starts = there ? instructionStarts(bits, (linear & -PAGE) + page, there) : []
+        return starts.slice(0, 12).map((start) => page + (start & (PAGE - 1)))
+      }
+      return [{ ...block, linear: { peek, targetsOf } }]
     }),
   )
   engine.translator.translate(places)

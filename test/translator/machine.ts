@@ -254,7 +254,12 @@ export class ProgramMachine extends BareMachine {
       const host = this.#host((linear & -PAGE) + offset)
       return host < 0 ? 0 : this.engine.code.known(host, found.mode)
     }
-    return [{ ...found, peek }]
+    const { targets } = this.engine.translator
+    const targetsOf = (end: number) => {
+      const page = Math.floor((end - 1) / PAGE) * PAGE
+      return targets.of((linear & -PAGE) + page, 0, end - page).map((target) => page + target)
+    }
+    return [{ ...found, linear: { peek, targetsOf } }]
   }
 
   /** Are interrupts enabled. */

@@ -9,7 +9,9 @@
 // Order within a meaning: memory first, registers and flags after it, so that a fault leaves the
 // state as it was before the instruction.
 
+import { Bug } from '../../base/errors.ts'
 import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { FuncRef } from '../../wasm/graph.ts'
 import type { Value } from '../../wasm/value.ts'
 import type { LoadOp, StoreOp } from '../../wasm/opcodes.ts'
 import type { HostInstruction } from '../host-instruction.ts'
@@ -51,14 +53,14 @@ export abstract class Emitter {
   readonly rec: Value
   /** The runtime is called in the middle of the instruction. */
   hasCalled = false
-  readonly #runtime: RuntimeRefs
+  readonly #runtime: RuntimeRefs | undefined
   readonly #hostNumber: (run: HostInstruction) => number
 
   constructor(
     f: FunctionBuilder,
     shape: Shape,
     place: { rec: Value; cpu: Value },
-    runtime: RuntimeRefs,
+    runtime: RuntimeRefs | undefined,
     hostNumber: (run: HostInstruction) => number,
   ) {
     this.f = f
@@ -131,9 +133,17 @@ export abstract class Emitter {
   /**
    * Near branch to a computed RIP (i64). `commit` runs when the target is known to lie within
    * the code segment and before anything else can fail: what the branch changes besides RIP.
-   * Ends the path.
+   * `key`: of the jump cache, if it is another one there. Ends the path.
    */
-  abstract jumpTo(rip: Value, commit?: () => void): void
+  abstract jumpTo(rip: Value, commit?: () => void, key?: Value): void
+  /** Goes on with the following instruction in a block of its own. Ends the path. */
+  goOn(commit?: () => void): void {
+    this.jumpTo(this.nextRip(), commit)
+  }
+  /** Is it seen to elsewhere that the SSE unit can be used. */
+  hasSse(): boolean {
+    return false
+  }
 
   // State.
 
@@ -376,7 +386,12 @@ export abstract class Emitter {
       return this.f.i32(0)
     }
     this.hasCalled = true
-    return this.f.call(this.#runtime[name], ...args)
+    return this.f.call(this.#imported(name), ...args)
+  }
+
+  #imported(name: RuntimeName): FuncRef {
+    if (!this.#runtime) throw new Bug(`code that calls nothing calls ${name}`)
+    return this.#runtime[name]
   }
 
   /** Calls a slow memory function for a linear address. */
@@ -395,7 +410,7 @@ export abstract class Emitter {
   raise(vector: number, code: number | Value = 0): void {
     const { f } = this
     const errorCode = typeof code === 'number' ? f.i32(code) : code
-    f.returnCall(this.#runtime.raise, this.cpu, this.rec, f.i32(vector), errorCode)
+    f.returnCall(this.#imported('raise'), this.cpu, this.rec, f.i32(vector), errorCode)
   }
 
   /** Raises an exception if the i32 is not zero. */

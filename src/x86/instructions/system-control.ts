@@ -14,6 +14,7 @@ import { farJump, farReturn } from '../system/far-transfers.ts'
 import { checkVmPrivilege, popFlags } from '../system/flags-load.ts'
 import { interruptReturn } from '../system/interrupt-return.ts'
 import { checkPort } from '../system/ports.ts'
+import { syscallQuickly, sysretQuickly } from './quick-system-calls.ts'
 import { syscall, sysenter, sysexit, sysret } from '../system/system-calls.ts'
 
 /** Far jump or call to a selector and an offset. */
@@ -123,6 +124,7 @@ for (const [name, row, run] of [
   ['SYSENTER', '0F 34 end +sep', sysenter],
 ] as const) {
   define(name, [row], (e) => {
+    if (name === 'SYSCALL' && e.shape.codeSize === 64 && e.canRetreat) return syscallQuickly(e)
     e.host((cpu) => {
       run(cpu)
       return true
@@ -137,6 +139,7 @@ for (const [name, row, run] of [
 ] as const) {
   define(name, [row], (e) => {
     const is64 = e.shape.operandSize === 64
+    if (name === 'SYSRET' && is64 && e.canRetreat) return sysretQuickly(e)
     e.host((cpu) => {
       run(cpu, is64)
       return true
@@ -183,7 +186,7 @@ define('STI', ['FB end'], (e) => {
     undefined,
     'unlikely',
   )
-  e.jumpTo(next, () => f.if(isOff, enable))
+  e.goOn(() => f.if(isOff, enable))
 })
 
 define('POPF', ['9D d64 end'], (e) => {

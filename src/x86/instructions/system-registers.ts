@@ -26,9 +26,22 @@ function finish(e: Emitter, run: (cpu: Cpu) => void, ...values: Value[]): void {
 // Control and debug registers.
 
 define('MOV', ['0F 20 /r Rd,Cd i64 cpl0', '0F 20 /r Rq,Cq o64 cpl0'], (e, dst, src) => {
-  e.host((cpu) => cpu.setResult(readControl(cpu, cpu.argumentLow(0))), e.registerNumber(src))
+  const number = e.registerNumber(src)
+  if (e.canRetreat) return readControlQuickly(e, dst, number)
+  e.host((cpu) => cpu.setResult(readControl(cpu, cpu.argumentLow(0))), number)
   e.write(dst, dst.bits === 64 ? e.hostResult() : e.f.wrap(e.hostResult()))
 })
+
+/** CR0, CR2, CR3 and CR4 are in the state block. */
+function readControlQuickly(e: Emitter, dst: Operand, number: Value): void {
+  const { f } = e
+  const is = (n: number) => f.eq(number, f.i32(n))
+  const isThere = f.or(f.or(is(0), is(2)), f.or(is(3), is(4)))
+  f.if(f.eqz(isThere), () => e.retreat(), undefined, 'unlikely')
+  const offset = f.select(number, f.shl(f.sub(number, f.i32(1)), f.i32(3)), f.i32(0))
+  const value = f.load('i64.load', f.add(e.cpu, offset), S.CR0)
+  e.write(dst, dst.bits === 64 ? value : f.wrap(value))
+}
 
 function readControl(cpu: Cpu, number: number): bigint {
   switch (number) {

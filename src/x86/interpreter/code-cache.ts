@@ -21,7 +21,7 @@ export interface Block extends Chained<Block> {
   /** Host address of the page on which a crossing instruction goes on, or -1. */
   readonly nextPage: number
   readonly isCrossing: boolean
-  /** How often it was seen running, for the translator. */
+  /** How much it was seen running, for the translator. */
   heat: number
 }
 

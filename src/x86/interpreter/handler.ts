@@ -12,6 +12,11 @@ export interface Handler {
   readonly index: number
   readonly row: Row
   readonly shape: Shape
+  /**
+   * Does it transfer control to a place that the instruction names, or to a computed one; or does
+   * it end a block and goes on behind itself.
+   */
+  readonly branch: 'none' | 'direct' | 'indirect' | 'next'
   /** Instructions that were decoded for it. */
   uses: number
   /** Place in the table of its slow form, which copes with everything; 0 if it has none. */
@@ -22,10 +27,6 @@ export interface Handler {
   isPlain: boolean
   /** The translator cannot do without calls here. */
   isUntranslatable: boolean
-  /** General registers that the instruction uses without naming them, seen so far: a bit each. */
-  implied: number
-  /** General registers that it writes, seen so far: see region-emitter.ts. */
-  written: number
 }
 
 /** Writes the code of a handler. */

@@ -122,13 +122,12 @@ export class Handlers {
       index,
       row,
       shape,
+      branch: branchOf(row),
       uses: 1,
       slow: 0,
       alone: this.#next++,
       isPlain: false,
       isUntranslatable: false,
-      implied: 0,
-      written: 0,
     }
     this.#byKey.set(key, handler)
     this.#byIndex[index] = handler
@@ -286,4 +285,11 @@ function keyOf(row: Row, shape: Shape): number {
   key = key * 3 + SIZE_CODE[shape.stackSize]
   key = key * 3 + REP_CODE[shape.rep]
   return key * 2 + (shape.near ? 1 : 0)
+}
+
+function branchOf({ name, operands, attributes }: Row): Handler['branch'] {
+  if (operands.some(({ kind }) => kind === 'J')) return 'direct'
+  if (name === 'STI') return 'next'
+  const isNear = (name === 'JMP' || name === 'CALL') && attributes.has('f64')
+  return isNear && operands.some(({ kind }) => kind === 'E') ? 'indirect' : 'none'
 }

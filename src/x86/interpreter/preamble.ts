@@ -14,6 +14,7 @@ export function preamble(e: Emitter, row: Row): void {
   if (row.vex && e.shape.codeSize !== 64) raiseOutsideProtected(e)
   if (has('cpl0')) e.raiseIf(e.stateLoad('i32.load', S.CPL), GP, 0)
   if (!has('sse') && !has('mmx') && !has('x87')) return
+  if (has('sse') && e.hasSse()) return
   const cr0 = e.stateLoad('i32.load', S.CR0)
   if (has('x87') && !has('sse') && !has('mmx')) {
     e.raiseIf(f.and(cr0, f.i32(CR0_EM | CR0_TS)), NM)

@@ -35,7 +35,7 @@ export class RecordEmitter extends Emitter {
     f: FunctionBuilder,
     shape: Shape,
     place: { rec: Value; cpu: Value },
-    runtime: RuntimeRefs,
+    runtime: RuntimeRefs | undefined,
     hostNumber: (run: HostInstruction) => number,
     flow: Flow,
   ) {
@@ -287,7 +287,10 @@ export class RecordEmitter extends Emitter {
   }
 
   /** The jump cache's entry for a linear address, and whether it knows that. */
-  protected probe(linear: Value): { readonly entry: Value; readonly isHit: Value } {
+  protected probe(
+    linear: Value,
+    key = this.stateLoad('i32.load', S.JUMP_KEY),
+  ): { readonly entry: Value; readonly isHit: Value } {
     const { f } = this
     const low = f.wrap(linear)
     const hash = f.xor(low, f.shrU(low, f.i32(12)))
@@ -300,7 +303,7 @@ export class RecordEmitter extends Emitter {
     const entry = f.add(set, f.shl(isSecond, f.i32(JUMP_CACHE_ENTRY_SHIFT)))
     const isHit = f.and(
       f.eq(f.load('i64.load', entry, 0), linear),
-      f.eq(f.load('i32.load', entry, 12), this.stateLoad('i32.load', S.JUMP_KEY)),
+      f.eq(f.load('i32.load', entry, 12), key),
     )
     return { entry, isHit }
   }
@@ -309,10 +312,10 @@ export class RecordEmitter extends Emitter {
    * First record of the block at a RIP if the jump cache knows it, or retreats. `commit` as in
    * jumpTo. RIP_BASE follows.
    */
-  protected known(rip: Value, commit?: () => void): Value {
+  protected known(rip: Value, commit?: () => void, key?: Value): Value {
     const { f } = this
     const linear = this.#linearOf(rip)
-    const { entry, isHit } = this.probe(linear)
+    const { entry, isHit } = this.probe(linear, key)
     f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
     const found = f.load('i32.load', entry, 8)
     commit?.()
@@ -320,8 +323,8 @@ export class RecordEmitter extends Emitter {
     return found
   }
 
-  override jumpTo(rip: Value, commit?: () => void): void {
-    if (this.canRetreat) return this.#enter(this.known(rip, commit), () => rip)
+  override jumpTo(rip: Value, commit?: () => void, key?: Value): void {
+    if (this.canRetreat) return this.#enter(this.known(rip, commit, key), () => rip)
     const { f, shape } = this
     const linear = this.#linearOf(rip)
     const { entry, isHit } = this.probe(linear)

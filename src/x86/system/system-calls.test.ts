@@ -3,10 +3,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
+import type { Translation } from '../engine.ts'
 import { FLAG_IF, FLAG_RF, FLAG_TF } from '../registers.ts'
 import * as S from '../state.ts'
+import { ALL_FEATURES } from '../testing/bare-machine.ts'
 import {
   CODE,
+  STACK,
   SystemMachine,
   USER_CODE32,
   USER_CODE64,
@@ -16,8 +19,8 @@ import {
 
 const KERNEL = 0x9000
 
-function user(source: string, kernel = 'hlt'): SystemMachine {
-  const m = new SystemMachine(64)
+function user(source: string, kernel = 'hlt', translation: Translation = 'hot'): SystemMachine {
+  const m = new SystemMachine(64, ALL_FEATURES, translation)
   m.load(CODE, assemble(source, 64, CODE))
   m.load(KERNEL, assemble(kernel, 64, KERNEL))
   m.enter(USER_CODE64, USER_DATA, USER_STACK)
@@ -119,3 +122,68 @@ test('SYSEXIT goes to RDX with stack RCX, to 64-bit or 32-bit code', () => {
     assert.equal(m.cpu.readRegister(S.RSP), 0xe800n)
   }
 })
+
+/** Tables of 32-bit words: flags that the kernel gives, that it runs with, that the user gets. */
+const GIVEN = 0x100000
+const KERNEL_FLAGS = 0x101000
+const USER_FLAGS = 0x102000
+const KERNEL_ONLY = 0x103000
+const ROUNDS = 256
+
+/** User code that calls the kernel again and again, and loads what it may not in the end. */
+function rounds(translation: Translation): SystemMachine {
+  const m = user(
+    `again: add eax, 0x2b3c5d71
+     syscall
+     pushfq
+     pop rdx
+     mov [rbx * 4 + ${USER_FLAGS}], edx
+     add ebx, 1
+     cmp ebx, ${ROUNDS}
+     jne again
+     mov eax, [${KERNEL_ONLY}]`,
+    `mov rsp, ${STACK}
+     pushfq
+     pop rdx
+     mov [rbx * 4 + ${KERNEL_FLAGS}], edx
+     mov edx, [${KERNEL_ONLY}]
+     mov rsp, ${USER_STACK}
+     mov r12, r11
+     mov r11d, [rbx * 4 + ${GIVEN}]
+     o64 sysret`,
+    translation,
+  )
+  m.page(KERNEL_ONLY, BigInt(KERNEL_ONLY + 3))
+  m.cpu.flushTlb()
+  for (let i = 0; i < ROUNDS; i++) m.write(GIVEN + i * 4, BigInt(givenFlags(i)), 4)
+  return m
+}
+
+/** Of every kind but TF; the arithmetic flags are gone again when the user pushes them. */
+function givenFlags(i: number): number {
+  return Math.imul(i, 0x9e3779b1) & ~FLAG_TF
+}
+
+for (const translation of ['off', 'always'] as const) {
+  test(`SYSCALL and SYSRET in a loop do what they do once, translation ${translation}`, () => {
+    const m = rounds(translation)
+    m.cpu.rflags = 2 | FLAG_IF
+    const fault = m.runToHandler(100_000)
+    assert.equal(fault?.vector, 14)
+    assert.equal(m.cpu.getU64(S.CR2), BigInt(KERNEL_ONLY))
+    assert.equal(fault.words(1)[0], 5n, 'present, of user code')
+    let before = 2 | FLAG_IF
+    for (let i = 0; i < ROUNDS; i++) {
+      const kernel = Number(m.read(KERNEL_FLAGS + i * 4, 4))
+      const kept = before & ~0x8d5 & ~0x47700
+      assert.equal(kernel & ~0x8d5, kept, `flags of the kernel in round ${i}`)
+      const back = Number(m.read(USER_FLAGS + i * 4, 4))
+      const loaded = (givenFlags(i) & 0x3c7fd7 & ~(FLAG_RF | 0x28)) | 2
+      assert.equal(back, loaded & ~FLAG_RF, `flags of the user in round ${i}`)
+      before = loaded
+    }
+    const [cs, ss] = [m.cpu.segmentAttributes(S.CS), m.cpu.segmentAttributes(S.SS)]
+    assert.deepEqual([cs & 0xf00, ss & 0xf00], [0xb00, 0])
+    assert.ok(m.cpu.counters.hostInstructions < ROUNDS, 'most of it happens in emitted code')
+  })
+}

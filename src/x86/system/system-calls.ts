@@ -25,17 +25,23 @@ const R11 = S.GPR + 11 * 8
 const UD = 6
 const GP = 13
 
-const CODE = ATTR_P | ATTR_S | ATTR_CODE | ATTR_READABLE | ATTR_ACCESSED | ATTR_G
-const DATA = ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED | ATTR_G | ATTR_DB
+/** Attributes of flat segments of level 0; of code, without its size. */
+export const FLAT_CODE = ATTR_P | ATTR_S | ATTR_CODE | ATTR_READABLE | ATTR_ACCESSED | ATTR_G
+export const FLAT_DATA = ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED | ATTR_G | ATTR_DB
+/** What SYSRET loads of RFLAGS. */
+export const SYSRET_FLAGS = 0x3c7fd7
+/** Selectors that SYSRET loads, less the one in STAR: of 64-bit code, and of the stack. */
+export const SYSRET_LONG_CODE = 16
+export const SYSRET_STACK = 8
 
 function setFlatCode(cpu: Cpu, selector: number, cpl: number, is64: boolean): void {
   const size = is64 ? ATTR_L : ATTR_DB
-  setSegment(cpu, S.CS, selector, 0n, 0xffffffff, CODE | size | (cpl << 13))
+  setSegment(cpu, S.CS, selector, 0n, 0xffffffff, FLAT_CODE | size | (cpl << 13))
   cpu.set32(S.CPL, cpl)
 }
 
 function setFlatStack(cpu: Cpu, selector: number, cpl: number): void {
-  setSegment(cpu, S.SS, selector, 0n, 0xffffffff, DATA | (cpl << 13))
+  setSegment(cpu, S.SS, selector, 0n, 0xffffffff, FLAT_DATA | (cpl << 13))
 }
 
 export function syscall(cpu: Cpu): void {
@@ -71,13 +77,13 @@ export function sysret(cpu: Cpu, is64: boolean): void {
   if (is64 && !isCanonicalHigh(ripHi)) throw new GuestFault(GP)
   if (isLong) {
     const flags = cpu.getI32(R11)
-    cpu.rflags = (flags & 0x3c7fd7 & ~FLAG_RF) | 2
+    cpu.rflags = (flags & SYSRET_FLAGS & ~FLAG_RF) | 2
   } else {
     cpu.rflags |= FLAG_IF
   }
   cpu.setWords(S.RIP, cpu.registerLow(S.RCX), is64 ? ripHi : 0)
-  setFlatCode(cpu, ((base + (is64 ? 16 : 0)) | 3) & 0xffff, 3, is64)
-  setFlatStack(cpu, ((base + 8) | 3) & 0xffff, 3)
+  setFlatCode(cpu, ((base + (is64 ? SYSRET_LONG_CODE : 0)) | 3) & 0xffff, 3, is64)
+  setFlatStack(cpu, ((base + SYSRET_STACK) | 3) & 0xffff, 3)
   cpu.modeChanged()
 }
 

@@ -19,11 +19,6 @@ import { RegionFlags } from './region-flags.ts'
 import { type Instruction, type Node, pageOf } from './region-plan.ts'
 import type { Region } from './region.ts'
 
-/** Registers an instruction was seen to write, beside the numbers of those it implies. */
-export const WRITES_REG = 1 << 16
-export const WRITES_RM = 1 << 17
-export const WRITES_VVVV = 1 << 18
-
 const GPR_BYTES = 16 * 8
 const LARGEST_SITE = 16
 
@@ -40,7 +35,7 @@ export class RegionEmitter extends RecordEmitter {
     const { f } = region
     const { shape } = instruction.handler
     const place = { rec: f.i32(instruction.rec), cpu: f.param(1) }
-    super(f, shape, place, region.runtime, region.hostNumber, LEAVES)
+    super(f, shape, place, undefined, region.hostNumber, LEAVES)
     this.region = region
     this.node = node
     this.instruction = instruction
@@ -67,7 +62,7 @@ export class RegionEmitter extends RecordEmitter {
     if (this.region.flagState.kind === 'stored') return
     const { storedBefore } = this.region.learned
     // If they were, the instruction itself has changed them since.
-    if (storedBefore.has(this.instruction.rec)) this.instruction.handler.isUntranslatable = true
+    if (storedBefore.has(this.instruction.rec)) this.#exclude()
     storedBefore.add(this.instruction.rec)
     this.region.isIncomplete = true
   }
@@ -122,9 +117,14 @@ export class RegionEmitter extends RecordEmitter {
 
   /** The instruction cannot be translated; what is emitted now is thrown away. */
   #giveUp(): void {
-    this.instruction.handler.isUntranslatable = true
+    this.#exclude()
     this.region.isIncomplete = true
     this.f.unreachable()
+  }
+
+  #exclude(): void {
+    this.instruction.handler.isUntranslatable = true
+    this.region.learned.isPlanStale = true
   }
 
   // Operands.
@@ -178,19 +178,7 @@ export class RegionEmitter extends RecordEmitter {
   // General registers.
 
   #slot(operand: GprOperand): number {
-    const slot = this.gprSlot(operand).constant as number
-    const { handler } = this.instruction
-    if (typeof operand.field === 'number') handler.implied |= 1 << (slot >> 3)
-    return slot
-  }
-
-  #noteWrite({ field }: GprOperand, number: number): void {
-    const { handler } = this.instruction
-    if (field === 'reg') handler.written |= WRITES_REG
-    else if (field === 'rm') handler.written |= WRITES_RM
-    else if (field === 'vvvv') handler.written |= WRITES_VVVV
-    else handler.written |= 1 << number
-    this.f.hasEffects = true
+    return this.gprSlot(operand).constant as number
   }
 
   protected override readGpr(operand: GprOperand): Value {
@@ -207,9 +195,8 @@ export class RegionEmitter extends RecordEmitter {
   }
 
   protected override writeGpr(operand: GprOperand, value: Value): void {
-    const slot = this.#slot(operand)
-    this.#noteWrite(operand, slot >> 3)
-    this.#set(slot, operand.bits, value)
+    this.f.hasEffects = true
+    this.#set(this.#slot(operand), operand.bits, value)
   }
 
   #set(slot: number, bits: number, value: Value): void {
@@ -251,17 +238,14 @@ export class RegionEmitter extends RecordEmitter {
   override stateLoad(op: LoadOp, offset: number): Value {
     if (offset >= GPR_BYTES) return super.stateLoad(op, offset)
     if (op !== 'i64.load' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
-    this.instruction.handler.implied |= 1 << (offset >> 3)
     return this.f.get(this.region.register(offset >> 3))
   }
 
   override stateStore(op: StoreOp, offset: number, value: Value): void {
     if (offset >= GPR_BYTES) return super.stateStore(op, offset, value)
     if (op !== 'i64.store' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
-    const number = offset >> 3
-    this.instruction.handler.implied |= 1 << number
-    this.#noteWrite({ kind: 'gpr', bits: 64, field: number }, number)
-    this.f.set(this.region.written(number), value)
+    this.f.hasEffects = true
+    this.f.set(this.region.written(offset >> 3), value)
   }
 
   // Memory.
@@ -270,14 +254,17 @@ export class RegionEmitter extends RecordEmitter {
     if (size > LARGEST_SITE || (size & (size - 1)) !== 0) return undefined
     const site = this.region.site(this.#siteKey(tag, kind))
     if (!site) return undefined
-    const { f, memory } = this
+    const { f } = this
     const mask = f.i64(-4096 | (size - 1))
     f.if(
       f.ne(f.and(linear, mask), f.get(site.page)),
       () => {
-        const entry = memory.entry(linear, size, tag)
-        const isHit = memory.hit(linear, size, entry, tag)
-        f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
+        // On this path nothing happens either.
+        const { hasEffects } = f
+        const last = f.add(linear, f.i64(size - 1))
+        const entry = f.call(this.region.probe, this.cpu, linear, last, f.i32(tag))
+        f.hasEffects = hasEffects
+        f.if(f.eqz(entry), () => this.retreat(), undefined, 'unlikely')
         f.set(site.page, f.and(linear, f.i64(-4096)))
         f.set(site.addend, f.load('i32.load', entry, TLB_ADDEND))
       },
@@ -348,16 +335,28 @@ export class RegionEmitter extends RecordEmitter {
     this.region.leave(this, link, 'link', this.#page)
   }
 
-  override jumpTo(rip: Value, commit?: () => void): void {
+  override jumpTo(rip: Value, commit?: () => void, key?: Value): void {
     if (!this.canRetreat) return this.#giveUp()
     const { row } = this.instruction.handler
-    if (row.name === 'RET') this.#returnWithin(rip, commit)
-    const found = this.known(rip, commit)
+    if (this.instruction.target === undefined) this.#goWithin(rip, commit)
+    const found = this.known(rip, commit, key)
     this.region.leave(this, found, `jump: ${row.name} ${row.text}`)
   }
 
-  /** Returns to what follows the calls of the region. */
-  #returnWithin(rip: Value, commit?: () => void): void {
+  override goOn(commit?: () => void): void {
+    const { end } = this.instruction
+    if (!this.node.targets.has(end)) return super.goOn(commit)
+    commit?.()
+    this.region.edge(this, end)
+  }
+
+  override hasSse(): boolean {
+    this.region.needSse()
+    return true
+  }
+
+  /** Goes to nodes of the region: what follows its calls, and where the branch was seen to go. */
+  #goWithin(rip: Value, commit?: () => void): void {
     const { f } = this
     for (const [offset, to] of this.node.targets) {
       const isExpected = f.eq(rip, this.#ripAt(offset))

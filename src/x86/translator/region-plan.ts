@@ -10,6 +10,8 @@ import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 
 const PAGE = 4096
+/** Targets of an indirect branch that are followed. */
+const MOST_GUESSES = 12
 
 /** An instruction of a region. */
 export interface Instruction {
@@ -21,6 +23,8 @@ export interface Instruction {
   readonly end: number
   /** Offset of the target of a direct branch, or undefined. */
   readonly target: number | undefined
+  /** Offsets that an indirect branch was seen to go to. */
+  readonly guesses: readonly number[]
 }
 
 /** The offset of the page that an offset lies on. */
@@ -60,11 +64,16 @@ export class Node {
   }
 }
 
-/**
- * Gives the first record of the block at an offset, or 0 if none has been decoded. `isCall`: it is
- * wanted for a call.
- */
-export type FindBlock = (offset: number, isCall: boolean) => number
+/** What is known of the code around an entry, by offsets from its page. */
+export interface Surroundings {
+  /**
+   * First record of the block at an offset, or 0 if none has been decoded. `isCall`: it is wanted
+   * for a call.
+   */
+  readonly find: (offset: number, isCall: boolean) => number
+  /** Where the indirect branch that ends at an offset was seen to go, the most frequent first. */
+  readonly targetsOf: (end: number) => readonly number[]
+}
 
 export interface PlanLimits {
   readonly nodes: number
@@ -83,24 +92,19 @@ export interface Plan {
 export class Planner {
   readonly #memory: HostMemory
   readonly #handlerAt: (index: number) => Handler | undefined
-  readonly #limits: PlanLimits
 
-  constructor(
-    memory: HostMemory,
-    handlerAt: (index: number) => Handler | undefined,
-    limits: PlanLimits,
-  ) {
+  constructor(memory: HostMemory, handlerAt: (index: number) => Handler | undefined) {
     this.#memory = memory
     this.#handlerAt = handlerAt
-    this.#limits = limits
   }
 
   /** Plans the region that is entered at a record; undefined if nothing there can be translated. */
-  plan(rec: number, find: FindBlock): Plan | undefined {
-    const starts = this.#starts(rec, find)
+  plan(rec: number, around: Surroundings, limits: PlanLimits): Plan | undefined {
+    const starts = this.#starts(rec, around, limits)
     const nodes = new Map<number, Node>()
-    for (const [start, first] of starts) nodes.set(start, this.#node(start, first, starts))
-    const entry = nodes.get(this.#instruction(rec, 0)?.start ?? Number.NaN)
+    for (const [start, first] of starts)
+      nodes.set(start, this.#node(start, first, starts, around, limits))
+    const entry = nodes.get(this.#instruction(rec, 0, around)?.start ?? Number.NaN)
     if (!entry || entry.instructions.length === 0) return undefined
     for (const node of nodes.values()) connect(node, nodes)
     connectReturns(nodes)
@@ -114,7 +118,7 @@ export class Planner {
   }
 
   /** The instruction of a record on a page; undefined if it is no instruction. */
-  #instruction(rec: number, page: number): Instruction | undefined {
+  #instruction(rec: number, page: number, around: Surroundings): Instruction | undefined {
     const { u8, u16, u32, i32 } = this.#memory
     const handler = this.#handlerAt(u32[rec >>> 2] as number)
     const length = u8[rec + R.REC_LENGTH] as number
@@ -123,29 +127,31 @@ export class Planner {
     const { near, codeSize } = handler.shape
     const isDirect = near || (codeSize === 64 && isBranch(handler))
     const target = isDirect ? page + (i32[(rec + R.REC_IMMEDIATE) >>> 2] as number) : undefined
-    return { rec, handler, start: page + end - length, end: page + end, target }
+    const guesses = handler.branch === 'indirect' ? around.targetsOf(page + end) : []
+    return { rec, handler, start: page + end - length, end: page + end, target, guesses }
   }
 
   /** Where nodes start, with a record for each: the entry, targets of branches, what follows them. */
-  #starts(entry: number, find: FindBlock): Map<number, number> {
+  #starts(entry: number, around: Surroundings, limits: PlanLimits): Map<number, number> {
+    const { find } = around
     const starts = new Map<number, number>()
-    const first = this.#instruction(entry, 0)
+    const first = this.#instruction(entry, 0, around)
     if (!first) return starts
     starts.set(first.start, entry)
     const seen = new Set<number>()
     const waiting = [first.start]
-    let left = this.#limits.instructions
+    let left = limits.instructions
     const add = (offset: number, rec: number) => {
-      if (rec === 0 || starts.has(offset) || starts.size >= this.#limits.nodes) return
+      if (rec === 0 || starts.has(offset) || starts.size >= limits.nodes) return
       starts.set(offset, rec)
       waiting.push(offset)
     }
     for (let from = waiting.shift(); from !== undefined && left > 0; from = waiting.shift()) {
       const page = pageOf(from)
       for (let at = starts.get(from) as number; left > 0; at += R.RECORD_SIZE) {
-        const instruction = this.#instruction(at, page)
+        const instruction = this.#instruction(at, page, around)
         if (!instruction || !isTranslatable(instruction)) break
-        const { handler, target, start, end } = instruction
+        const { handler, target, guesses, start, end } = instruction
         if (start !== end) {
           if (seen.has(start)) break
           seen.add(start)
@@ -153,7 +159,8 @@ export class Planner {
         }
         const isCalling = isCall(handler)
         if (target !== undefined) add(target, find(target, isCalling))
-        if (isCalling) add(end, find(end, false))
+        for (const guess of guesses.slice(0, MOST_GUESSES)) add(guess, find(guess, isCalling))
+        if (isCalling || handler.branch === 'next') add(end, find(end, false))
         if (handler.row.attributes.has('end')) break
         // What follows a conditional branch has been executed as part of this block.
         if (!isBranch(handler)) continue
@@ -165,10 +172,16 @@ export class Planner {
     return starts
   }
 
-  #node(start: number, first: number, starts: ReadonlyMap<number, number>): Node {
+  #node(
+    start: number,
+    first: number,
+    starts: ReadonlyMap<number, number>,
+    around: Surroundings,
+    limits: PlanLimits,
+  ): Node {
     const node = new Node(start)
     for (let rec = first; ; rec += R.RECORD_SIZE) {
-      const instruction = this.#instruction(rec, pageOf(start))
+      const instruction = this.#instruction(rec, pageOf(start), around)
       if (!instruction || !isTranslatable(instruction)) {
         node.stop = rec
         return node
@@ -186,7 +199,7 @@ export class Planner {
         node.stop = rec + R.RECORD_SIZE
         return node
       }
-      if (node.instructions.length >= this.#limits.instructions) {
+      if (node.instructions.length >= limits.instructions) {
         node.stop = rec + R.RECORD_SIZE
         return node
       }
@@ -194,8 +207,8 @@ export class Planner {
   }
 }
 
-function isBranch({ row }: Handler): boolean {
-  return row.operands.some(({ kind }) => kind === 'J')
+function isBranch({ branch }: Handler): boolean {
+  return branch === 'direct'
 }
 
 function isTranslatable({ handler }: Instruction): boolean {
@@ -213,7 +226,10 @@ function connect(node: Node, nodes: ReadonlyMap<number, Node>): void {
     if (to && to.instructions.length > 0) node.targets.set(to.start, to)
   }
   if (node.next !== undefined && pageOf(node.next) === pageOf(node.start)) link(node.next)
-  link(node.instructions.at(-1)?.target)
+  const last = node.instructions.at(-1)
+  link(last?.target)
+  if (last?.handler.branch === 'next' && pageOf(last.end) === pageOf(node.start)) link(last.end)
+  for (const guess of last?.guesses.slice(0, MOST_GUESSES) ?? []) link(guess)
 }
 
 /** Enters the edges of returns: to what follows the calls of the function that they belong to. */

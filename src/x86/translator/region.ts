@@ -7,19 +7,19 @@
 // look. On its way out it takes what the interpreter's block asks for.
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { FuncRef } from '../../wasm/graph.ts'
 import type { Label, Local, Value } from '../../wasm/value.ts'
 import type { ExitCounters } from './exit-counters.ts'
-import type { RuntimeRefs } from '../emit/runtime.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import { HANDLER_PARAMS } from '../interpreter/flow.ts'
 import { emitHandler } from '../interpreter/handler.ts'
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
+import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
 import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
-import { type FindBlock, type Instruction, type Node, pageOf, type Plan } from './region-plan.ts'
-import { registersOf } from './region-registers.ts'
+import { type Instruction, type Node, pageOf, type Plan, type Surroundings } from './region-plan.ts'
 
 /** A place of memory accesses: the page it found last, and what to add to an address there. */
 export interface Site {
@@ -30,6 +30,8 @@ export interface Site {
 /** No masked address equals this: bits 11:4 are never set in those. */
 const NO_PAGE = 0x10
 const MOST_SITES = 16
+/** The parameter that is the state block. */
+const CPU = 1
 
 /** What an attempt to emit a region has found out for the next one. */
 export class Learned {
@@ -39,11 +41,8 @@ export class Learned {
   readonly #storedAt = new Set<number>()
   /** They are wanted at every node: what wants them lies too far from where they are set. */
   isStoredEverywhere = false
-  /** Vector registers that are used, and those that are written: a bit each. */
-  vectors = 0
-  writtenVectors = 0
-  /** Places of memory. */
-  readonly sites = new Set<string>()
+  /** An instruction was found that cannot be translated: the plan has to be another one. */
+  isPlanStale = false
 
   isStoredAt({ start }: Node): boolean {
     return this.isStoredEverywhere || this.#storedAt.has(start)
@@ -56,9 +55,10 @@ export class Learned {
 
 export interface RegionContext {
   readonly memory: HostMemory
-  readonly runtime: RuntimeRefs
   readonly hostNumber: (run: HostInstruction) => number
-  readonly find: FindBlock
+  /** Looks into the TLB: see probe.ts. */
+  readonly probe: FuncRef
+  readonly find: Surroundings['find']
   /** The instruction of a record, for those who count. */
   readonly nameOf: (rec: number) => string
   /** Counts the ways out. */
@@ -68,8 +68,8 @@ export interface RegionContext {
 export class Region {
   readonly f: FunctionBuilder
   readonly memory: HostMemory
-  readonly runtime: RuntimeRefs
   readonly hostNumber: (run: HostInstruction) => number
+  readonly probe: FuncRef
   readonly #nameOf: (rec: number) => string
   readonly learned: Learned
   readonly flagVariables: FlagVariables
@@ -79,18 +79,26 @@ export class Region {
   readonly continuations = new Set<number>()
   /** What was emitted is not good: another attempt knows more. */
   isIncomplete = false
-  readonly #plan: Plan
-  readonly #find: FindBlock
+  readonly plan: Plan
+  readonly #find: Surroundings['find']
   readonly #exits: ExitCounters | undefined
+  /** Where variables get their first values. */
+  readonly #prologue: Value
+  /** Variables of the registers that are used; those that are written have a bit set. */
   readonly #registers: (Local | undefined)[] = []
   readonly #vectors: (Local | undefined)[] = []
-  readonly #used: number
-  readonly #written: number
+  #written = 0
+  #writtenVectors = 0
   readonly #budget: Local
   /** What the budget was at first. */
   readonly #granted: Local
   readonly #nextRec: Local
   readonly #nextHandler: Local
+  /** What the SSE unit depends on, if it is needed; 0 else. */
+  readonly #cr0: Local
+  readonly #cr4: Local
+  readonly #neededCr4: Local
+  #needsSse = false
   readonly #sites = new Map<string, Site>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
@@ -101,33 +109,30 @@ export class Region {
 
   constructor(f: FunctionBuilder, plan: Plan, learned: Learned, context: RegionContext) {
     this.f = f
-    this.#plan = plan
+    this.plan = plan
     this.learned = learned
     this.memory = context.memory
-    this.runtime = context.runtime
     this.hostNumber = context.hostNumber
+    this.probe = context.probe
     this.#find = context.find
     this.#nameOf = context.nameOf
     this.#exits = context.exits
-    const { used, written } = registersOf(plan, context.memory)
-    this.#used = used
-    this.#written = written
     this.flagVariables = new FlagVariables(f)
     this.ripBase = f.local('i64')
     this.#budget = f.local('i32')
     this.#granted = f.local('i32')
     this.#nextRec = f.local('i32')
     this.#nextHandler = f.local('i32')
-    for (let n = 0; n < 16; n++) {
-      if (used & (1 << n)) this.#registers[n] = f.local('i64')
-      if (learned.vectors & (1 << n)) this.#vectors[n] = f.local('v128')
-    }
+    this.#cr0 = f.local('i32')
+    this.#cr4 = f.local('i32')
+    this.#neededCr4 = f.local('i32')
+    this.#prologue = f.prologue()
   }
 
   /** Emits the function. False: it is no good, try again. */
   emit(): boolean {
     const { f } = this
-    const cpu = f.param(1)
+    const cpu = f.param(CPU)
     this.#enter(cpu)
     f.block((settled) => {
       this.#settled = settled
@@ -135,8 +140,8 @@ export class Region {
         this.#outside = outside
         this.#start()
       })
-      const [first] = this.#plan.entry.instructions as [Instruction]
-      new RegionEmitter(this, this.#plan.entry, first, 0).regionFlags.toStateBlock()
+      const [first] = this.plan.entry.instructions as [Instruction]
+      new RegionEmitter(this, this.plan.entry, first, 0).regionFlags.toStateBlock()
     })
     this.#leaveFunction(cpu)
     return !this.isIncomplete
@@ -144,21 +149,10 @@ export class Region {
 
   #enter(cpu: Value): void {
     const { f } = this
-    for (const [n, local] of this.#registers.entries()) {
-      if (local) f.set(local, f.load('i64.load', cpu, S.GPR + n * 8))
-    }
-    for (const [n, local] of this.#vectors.entries()) {
-      if (local) f.set(local, f.load('v128.load', cpu, S.VECTORS + n * S.VECTOR_SIZE))
-    }
     f.set(this.ripBase, f.load('i64.load', cpu, S.RIP_BASE))
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
     f.set(this.#granted, f.get(this.#budget))
-    for (const key of this.learned.sites) {
-      const site = { page: f.local('i64'), addend: f.local('i32') }
-      f.set(site.page, f.i64(NO_PAGE))
-      this.#sites.set(key, site)
-    }
   }
 
   #leaveFunction(cpu: Value): void {
@@ -167,10 +161,10 @@ export class Region {
       if (local && this.#written & (1 << n)) f.store('i64.store', cpu, f.get(local), S.GPR + n * 8)
     }
     for (const [n, local] of this.#vectors.entries()) {
-      if (!local || !(this.learned.writtenVectors & (1 << n))) continue
+      if (!local || !(this.#writtenVectors & (1 << n))) continue
       f.store('v128.store', cpu, f.get(local), S.VECTORS + n * S.VECTOR_SIZE)
     }
-    const [first] = this.#plan.entry.instructions as [Instruction]
+    const [first] = this.plan.entry.instructions as [Instruction]
     const rec = f.get(this.#nextRec)
     const budget = f.get(this.#budget)
     const executed = f.extendU(f.sub(f.get(this.#granted), budget))
@@ -203,8 +197,15 @@ export class Region {
   // Nodes.
 
   #start(): void {
-    const { entry } = this.#plan
-    const e = new RegionEmitter(this, entry, entry.instructions[0] as Instruction, 0)
+    const { entry } = this.plan
+    const [first] = entry.instructions as [Instruction]
+    const e = new RegionEmitter(this, entry, first, 0)
+    this.f.if(
+      this.#isSseOff(),
+      () => this.retreat(e, first.rec, first.handler.alone, 'sse'),
+      undefined,
+      'unlikely',
+    )
     if (this.learned.isStoredAt(entry)) e.regionFlags.flushStored()
     if (entry.isLoop) this.flagState = this.#stateAt(entry)
     this.#tree(entry)
@@ -245,7 +246,7 @@ export class Region {
   #body(node: Node): void {
     const { f } = this
     const [first] = node.instructions as [Instruction]
-    if (node.isLoop || node === this.#plan.entry) {
+    if (node.isLoop || node === this.plan.entry) {
       f.if(
         f.ltS(f.get(this.#budget), f.i32(node.cost)),
         () => {
@@ -277,6 +278,23 @@ export class Region {
     if (pageOf(node.start) === 0) this.continuations.add(rec + R.RECORD_SIZE)
   }
 
+  /** i32: not 0 if the SSE unit cannot be used, and has to be. */
+  #isSseOff(): Value {
+    const { f } = this
+    const isOff = f.and(f.get(this.#cr0), f.i32(CR0_EM | CR0_TS))
+    const isMissing = f.and(f.get(this.#neededCr4), f.not(f.get(this.#cr4)))
+    return f.ne(f.or(isOff, isMissing), f.i32(0))
+  }
+
+  /** An instruction needs the SSE unit: that is looked at where the region is entered. */
+  needSse(): void {
+    if (this.#needsSse) return
+    this.#needsSse = true
+    this.f.loadEarlier(this.#prologue, this.#cr0, 'i32.load', CPU, S.CR0)
+    this.f.loadEarlier(this.#prologue, this.#cr4, 'i32.load', CPU, S.CR4)
+    this.f.setEarlier(this.#prologue, this.#neededCr4, this.f.i32(CR4_OSFXSR))
+  }
+
   #stopOf({ stop }: Node): string {
     return `stop: ${this.#nameOf(stop)}`
   }
@@ -289,7 +307,7 @@ export class Region {
   /** Only on the page of the entry is it certain that what is known lies there when this runs. */
   #recordAt(node: Node, offset: number): number {
     if (pageOf(offset) !== pageOf(node.start)) return 0
-    return this.#plan.records.get(offset) ?? this.#find(offset, false)
+    return this.plan.records.get(offset) ?? this.#find(offset, false)
   }
 
   /** Goes on at a page offset. Ends the path. */
@@ -342,7 +360,7 @@ export class Region {
     if (page !== 0) {
       // On other paths nothing has happened yet.
       const { hasEffects } = f
-      f.store('i64.store', f.param(1), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
+      f.store('i64.store', f.param(CPU), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
       f.hasEffects = hasEffects
     }
     f.set(this.#nextRec, rec)
@@ -354,13 +372,17 @@ export class Region {
 
   /** The variable of a general register. */
   register(number: number): Local {
-    if (!(this.#used & (1 << number))) this.isIncomplete = true
-    return (this.#registers[number] ??= this.f.local('i64'))
+    const known = this.#registers[number]
+    if (known) return known
+    const local = this.f.local('i64')
+    this.f.loadEarlier(this.#prologue, local, 'i64.load', CPU, S.GPR + number * 8)
+    this.#registers[number] = local
+    return local
   }
 
   /** The same, to be written. */
   written(number: number): Local {
-    if (!(this.#written & (1 << number))) this.isIncomplete = true
+    this.#written |= 1 << number
     return this.register(number)
   }
 
@@ -368,19 +390,16 @@ export class Region {
   vector(number: number): Local {
     const known = this.#vectors[number]
     if (known) return known
-    this.learned.vectors |= 1 << number
-    this.isIncomplete = true
     const local = this.f.local('v128')
+    const offset = S.VECTORS + number * S.VECTOR_SIZE
+    this.f.loadEarlier(this.#prologue, local, 'v128.load', CPU, offset)
     this.#vectors[number] = local
     return local
   }
 
   /** The same, to be written. */
   writtenVector(number: number): Local {
-    if (!(this.learned.writtenVectors & (1 << number))) {
-      this.learned.writtenVectors |= 1 << number
-      this.isIncomplete = true
-    }
+    this.#writtenVectors |= 1 << number
     return this.vector(number)
   }
 
@@ -388,12 +407,11 @@ export class Region {
   site(key: string | undefined): Site | undefined {
     if (key === undefined) return undefined
     const known = this.#sites.get(key)
-    if (known) return known
-    const { sites } = this.learned
-    if (sites.size < MOST_SITES) {
-      sites.add(key)
-      this.isIncomplete = true
-    }
-    return undefined
+    if (known || this.#sites.size >= MOST_SITES) return known
+    const { f } = this
+    const site = { page: f.local('i64'), addend: f.local('i32') }
+    f.setEarlier(this.#prologue, site.page, f.i64(NO_PAGE))
+    this.#sites.set(key, site)
+    return site
   }
 }

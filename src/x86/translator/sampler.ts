@@ -6,7 +6,7 @@
 // often than to small ones: the sample is taken a few branches further on, which are the same for
 // all. All of this is a function of what the guest executes; no clock has a part in it.
 
-const LEAST_SLICE = 2048
+const LEAST_SLICE = 8192
 const MOST_SLICE = 16384
 /** A rest shorter than this is not worth a slice of its own. */
 const LEAST_REST = 512
@@ -16,6 +16,8 @@ const MOST_DRIFT = 7
 export class Sampler {
   /** Branches to go to the next sample: 1 for now, 0 for none. */
   drift = 0
+  /** Instructions that a sample stands for. */
+  weight = 0
   #slice = LEAST_SLICE
   #random = 1
 
@@ -23,7 +25,8 @@ export class Sampler {
   nextSlice(left: number): number {
     this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0
     const size = this.#slice + ((this.#random >>> 16) % this.#slice)
-    return size + LEAST_REST < left ? size : left
+    this.weight = size + LEAST_REST < left ? size : left
+    return this.weight
   }
 
   /** A slice has ended. */

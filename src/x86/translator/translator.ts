@@ -4,19 +4,22 @@
 
 import type { FuncRef } from '../../wasm/graph.ts'
 import type { ModuleBuilder } from '../../wasm/module.ts'
-import { importRuntime, type RuntimeRefs } from '../emit/runtime.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import { HANDLER_PARAMS } from '../interpreter/flow.ts'
 import { FIRST_REGION, type Handlers, REGION_PLACES } from '../interpreter/handlers.ts'
 import type { Translation } from '../engine.ts'
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
+import { BranchTargets } from './branch-targets.ts'
 import { ExitCounters } from './exit-counters.ts'
+import { emitProbe } from './probe.ts'
 import { Learned, Region } from './region.ts'
-import { type FindBlock, type Plan, Planner } from './region-plan.ts'
+import { type Plan, Planner, type Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
+/** What a region has at most: at first, and when it has been seen running often. */
 const LIMITS = { nodes: 64, instructions: 400 }
+const WIDE_LIMITS = { nodes: 192, instructions: 1200 }
 /**
  * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
  * node an attempt: from so many on they are put everywhere. What is still not complete then stays
@@ -31,16 +34,32 @@ interface Place {
   /** Host address of the instruction. */
   readonly start: number
   readonly mode: number
-  /** First record of the block at an offset from the page of `start`, as linear addresses go; or 0. */
+  readonly linear: LinearCode
+}
+
+/** The code around a place as linear addresses go, by offsets from the page that it lies on. */
+export interface LinearCode {
+  /** First record of the block at an offset, or 0. */
   readonly peek: (offset: number) => number
+  /** Where the indirect branch that ends at an offset was seen to go. */
+  readonly targetsOf: Surroundings['targetsOf']
 }
 
 /** Regions that are made at once at most. */
 const MOST_PLACES = 16
 /** Instructions that a block still has behind one that is interpreted, to be worth a region. */
 const LEAST_CONTINUATION = 3
-/** Times a block is seen running before it is translated. */
-const HOT = 3
+/**
+ * Instructions that have run, as far as samples tell, where a block is translated: about what a
+ * region costs. What has run for so long is likely to run as long again.
+ */
+const HOT = 100_000
+/**
+ * When it is looked at again: more of the code around it is known by then, callees have become
+ * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
+ */
+const AGAIN = [1_000_000, 10_000_000, 100_000_000]
+const WORTHWHILE_GROWTH = 1.25
 
 export class Translator {
   readonly #memory: HostMemory
@@ -50,10 +69,13 @@ export class Translator {
   readonly #translation: Translation
   /** Handlers of the first records of regions as they were before. */
   readonly #originals = new Int32Array(REGION_PLACES)
+  /** Sizes of regions: see sizeOf. */
+  readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
   #next = FIRST_REGION
   /** Why regions are left, if that is counted. */
   readonly exits: ExitCounters | undefined
+  readonly targets = new BranchTargets()
   readonly counters = {
     regions: 0,
     attempts: 0,
@@ -76,7 +98,7 @@ export class Translator {
     this.#memory = memory
     this.#handlers = handlers
     this.#code = code
-    this.#planner = new Planner(memory, (index) => handlers.at(this.original(index)), LIMITS)
+    this.#planner = new Planner(memory, (index) => handlers.at(this.original(index)))
   }
 
   /** The handler that a record has, or would have if no region began there. */
@@ -95,15 +117,23 @@ export class Translator {
   }
 
   /** A block was looked up, in eager translation. */
-  met(block: Block, peek: Place['peek']): void {
-    if (block.heat++ === 0 && !block.isCrossing) this.translate([{ ...block, peek }])
+  met(block: Block, linear: () => LinearCode): void {
+    if (block.heat++ !== 0 || block.isCrossing) return
+    this.translate([{ ...block, linear: linear() }])
   }
 
-  /** A block was seen running. True if it is the start of a region already. */
-  sample(block: Block, peek: Place['peek']): boolean {
-    if ((this.#memory.u32[block.rec >>> 2] as number) >= FIRST_REGION) return true
-    if (++block.heat === HOT && !block.isCrossing) this.translate([{ ...block, peek }])
-    return false
+  /**
+   * A block was seen running, which stands for a number of instructions. True if it is the start
+   * of a region already.
+   */
+  sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
+    const isRegion = this.#regionAt(block.rec) >= 0
+    const before = block.heat
+    block.heat += instructions
+    const isNow = (threshold: number) => before < threshold && block.heat >= threshold
+    const isDue = isRegion ? AGAIN.some(isNow) : isNow(HOT)
+    if (isDue && !block.isCrossing) this.translate([{ ...block, linear: linear() }])
+    return isRegion
   }
 
   /**
@@ -113,13 +143,14 @@ export class Translator {
   translate(places: readonly Place[]): void {
     const candidates = [...places]
     const module = this.#handlers.newModule()
-    const runtime = importRuntime(module)
-    const installed: { readonly rec: number; readonly index: number }[] = []
+    const probe = emitProbe(module)
+    const installed: Installed[] = []
     for (const candidate of candidates) {
       const { rec } = candidate
-      if ((this.#memory.u32[rec >>> 2] as number) >= FIRST_REGION) continue
       if (installed.some((other) => other.rec === rec)) continue
-      if (!this.#plan(candidate)) {
+      const plan = this.#plan(candidate)
+      if (plan && !this.#isWorthwhile(rec, plan)) continue
+      if (!plan) {
         this.#continueAt(rec + R.RECORD_SIZE, candidate, candidates)
         continue
       }
@@ -127,15 +158,26 @@ export class Translator {
       if (index === undefined) break
       const func = module.declare(HANDLER_PARAMS, [], `region_${candidate.start.toString(16)}`)
       module.element(index, [func])
-      const region = this.#emit(module, func, runtime, candidate)
+      const region = this.#emit(module, func, probe, candidate, plan)
       if (!region) {
         this.#free.push(index)
         continue
       }
       for (const next of region.continuations) this.#continueAt(next, candidate, candidates)
-      installed.push({ rec, index })
+      installed.push({ rec, index, size: sizeOf(region.plan) })
     }
     if (installed.length > 0) this.#install(module, installed)
+  }
+
+  /** Place of the region that a record begins, less FIRST_REGION; negative if there is none. */
+  #regionAt(rec: number): number {
+    return (this.#memory.u32[rec >>> 2] as number) - FIRST_REGION
+  }
+
+  /** Is there no region at a record, or a much smaller one than there could be. */
+  #isWorthwhile(rec: number, plan: Plan): boolean {
+    const region = this.#regionAt(rec)
+    return region < 0 || sizeOf(plan) > (this.#sizes[region] as number) * WORTHWHILE_GROWTH
   }
 
   #takePlace(): number | undefined {
@@ -144,7 +186,7 @@ export class Translator {
     return this.#next < FIRST_REGION + REGION_PLACES ? this.#next++ : undefined
   }
 
-  #install(module: ModuleBuilder, regions: readonly { rec: number; index: number }[]): void {
+  #install(module: ModuleBuilder, regions: readonly Installed[]): void {
     const bytes = module.finish()
     try {
       this.#handlers.instantiate(bytes)
@@ -157,9 +199,12 @@ export class Translator {
     }
     this.counters.bytes += bytes.length
     this.counters.modules++
-    for (const { rec, index } of regions) {
-      this.#originals[index - FIRST_REGION] = this.#memory.u32[rec >>> 2] as number
+    for (const { rec, index, size } of regions) {
+      const before = this.#memory.u32[rec >>> 2] as number
+      this.#originals[index - FIRST_REGION] = this.original(before)
+      this.#sizes[index - FIRST_REGION] = size
       this.#memory.u32[rec >>> 2] = index
+      if (before >= FIRST_REGION) this.dropped(before)
       this.counters.regions++
       this.counters.live++
     }
@@ -174,42 +219,46 @@ export class Translator {
     if (places.length >= MOST_PLACES || (u8[rec + R.REC_LEFT] as number) < LEAST_CONTINUATION)
       return
     const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
-    places.push({ rec, start, mode: from.mode, peek: from.peek })
+    places.push({ rec, start, mode: from.mode, linear: from.linear })
   }
 
   #plan(place: Place): Plan | undefined {
-    return this.#planner.plan(place.rec, this.#finder(place))
+    const limits = this.#regionAt(place.rec) < 0 ? LIMITS : WIDE_LIMITS
+    return this.#planner.plan(place.rec, this.#surroundings(place), limits)
   }
 
-  /** Finds blocks around a place. Calls are followed to other pages if it is worth it. */
-  #finder({ start, mode, peek }: Place): FindBlock {
+  /** The code around a place. Calls are followed to other pages if it is worth it. */
+  #surroundings({ start, mode, linear }: Place): Surroundings {
     const page = (start & -PAGE) >>> 0
     const { u16, u32 } = this.#memory
-    return (offset, isCall) => {
+    const find = (offset: number, isCall: boolean) => {
       if (offset >= 0 && offset < PAGE) return this.#code().known(page + offset, mode)
-      const rec = peek(offset)
+      const rec = linear.peek(offset)
       if (rec === 0 || (u16[(rec + R.REC_END) >>> 1] as number) > PAGE) return 0
       return isCall && (u32[rec >>> 2] as number) < FIRST_REGION ? 0 : rec
     }
+    return { find, targetsOf: linear.targetsOf }
   }
 
   /** Emits a region; undefined if it turns out that there is none. */
   #emit(
     module: ModuleBuilder,
     func: FuncRef,
-    runtime: RuntimeRefs,
+    probe: FuncRef,
     place: Place,
+    firstPlan: Plan,
   ): Region | undefined {
     const learned = new Learned()
-    const find = this.#finder(place)
+    let plan: Plan | undefined = firstPlan
+    const { find } = this.#surroundings(place)
     const nameOf = (rec: number) =>
       this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number))
     let attempts = 0
     let region: Region | undefined
     module.body(func, (f) => {
-      // An instruction may have been found that cannot be translated: the plan is another one then.
-      const plan = attempts < MOST_ATTEMPTS ? this.#plan(place) : undefined
-      if (!plan) {
+      if (learned.isPlanStale) plan = this.#plan(place)
+      learned.isPlanStale = false
+      if (!plan || attempts >= MOST_ATTEMPTS) {
         region = undefined
         f.unreachable()
         return true
@@ -219,7 +268,7 @@ export class Translator {
       learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS
       region = new Region(f, plan, learned, {
         memory: this.#memory,
-        runtime,
+        probe,
         hostNumber: this.#handlers.hostNumber,
         exits: this.exits,
         nameOf,
@@ -232,7 +281,7 @@ export class Translator {
     return region
   }
 
-  /** The block that a region begins with has been dropped: its place is free. */
+  /** The block that a region begins with has been dropped, or has another one: its place is free. */
   dropped(index: number): void {
     this.#handlers.removeRegion(index)
     this.#free.push(index)
@@ -246,4 +295,15 @@ export class Translator {
     this.#next = FIRST_REGION
     this.counters.live = 0
   }
+}
+
+interface Installed {
+  readonly rec: number
+  readonly index: number
+  readonly size: number
+}
+
+/** How much a region covers: instructions, and ways between them. */
+function sizeOf({ nodes, instructions }: Plan): number {
+  return nodes.reduce((sum, node) => sum + node.targets.size, instructions)
 }
