@@ -118,6 +118,58 @@ function bulk(
   })
 }
 
+/** Bytes from which a call of memory.copy or memory.fill is quicker than a loop. */
+const LEAST_CALL = 128
+
+/**
+ * A whole repeated MOVS or STOS, upwards, within one page of each address: what does not lie in one
+ * is left to the slow form. `work` gets the number of bytes and the host offset of each address.
+ */
+function once(
+  e: Emitter,
+  bytesOf: number,
+  addresses: readonly { readonly linear: Value; readonly isWrite: boolean }[],
+  registers: readonly number[],
+  work: (bytes: Value, ...at: Value[]) => void,
+): void {
+  const { f } = e
+  const shift = Math.log2(bytesOf)
+  const retreatIf = (condition: Value) => f.if(condition, () => e.retreat(), undefined, 'unlikely')
+  const count = e.read(counterOf(e))
+  retreatIf(f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_DF | FLAG_TF)))
+  retreatIf(f.gtU(count, f.i64(4096 / bytesOf)))
+  f.if(f.ne(count, f.i64(0)), () => {
+    const bytes = f.shl(f.wrap(count), f.i32(shift))
+    for (const { linear } of addresses) retreatIf(f.gtU(bytes, leftOnPage(e, linear)))
+    const hosts = addresses.map(({ linear, isWrite }) => {
+      const host = isWrite ? e.memory.writableFast(linear, 1) : e.memory.readableFast(linear, 1)
+      retreatIf(f.eqz(host))
+      return host
+    })
+    work(bytes, ...hosts)
+    for (const register of registers) {
+      const pointer = e.gpr(register, 64)
+      e.write(pointer, f.add(e.read(pointer), f.extendU(bytes)))
+    }
+    e.write(counterOf(e), f.i64(0))
+  })
+}
+
+/** Runs `element` for the offsets of all elements, upwards. */
+function eachElement(e: Emitter, bytes: Value, size: number, element: (at: Value) => void): void {
+  const { f } = e
+  const done = f.local('i32')
+  f.set(done, f.i32(0))
+  f.loop((again) => {
+    element(f.get(done))
+    f.set(done, f.add(f.get(done), f.i32(size)))
+    f.brIf(again, f.ltU(f.get(done), bytes))
+  })
+}
+
+const LOADS = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const
+const STORES = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store', 64: 'i64.store' } as const
+
 const isBulk = (e: Emitter) => e.shape.rep !== 0 && e.shape.addressSize === 64
 
 define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
@@ -127,6 +179,15 @@ define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
   if (isBulk(e)) {
     const from = elementOf(e, src, false)
     const to = elementOf(e, dst, true)
+    if (e.isOnce) {
+      const addresses = [
+        { linear: from, isWrite: false },
+        { linear: to, isWrite: true },
+      ]
+      return once(e, bytes, addresses, [S.RSI, S.RDI], (n, source, target) =>
+        copy(e, dst.bits as 8, n, source as Value, target as Value),
+      )
+    }
     bulk(e, bytes, [from, to], [S.RSI, S.RDI], (n) => {
       const source = e.memory.readableFast(from, 1)
       const target = e.memory.writableFast(to, 1)
@@ -145,6 +206,30 @@ define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
   })
 })
 
+/** Copies upwards, element by element where a target would see what was just written. */
+function copy(e: Emitter, bits: 8 | 16 | 32 | 64, n: Value, source: Value, target: Value): void {
+  const { f } = e
+  const isApart = f.geU(f.sub(target, source), n)
+  f.if(
+    f.and(isApart, f.geU(n, f.i32(LEAST_CALL))),
+    () => f.memoryCopy(target, source, n),
+    () =>
+      eachElement(e, n, bits / 8, (at) =>
+        f.store(STORES[bits], f.add(target, at), f.load(LOADS[bits], f.add(source, at))),
+      ),
+  )
+}
+
+function fill(e: Emitter, bits: 8 | 16 | 32 | 64, n: Value, value: Value, target: Value): void {
+  const { f } = e
+  const low = f.and(bits === 64 ? f.wrap(value) : value, f.i32(255))
+  f.if(
+    f.and(uniform(e, value, low, bits), f.geU(n, f.i32(LEAST_CALL))),
+    () => f.memoryFill(target, low, n),
+    () => eachElement(e, n, bits / 8, (at) => f.store(STORES[bits], f.add(target, at), value)),
+  )
+}
+
 define('STOS', ['AA Yb,AL rep', 'AB Yv,rAX rep'], (e, dst, src) => {
   const { f } = e
   if (dst.kind !== 'string') return
@@ -152,6 +237,12 @@ define('STOS', ['AA Yb,AL rep', 'AB Yv,rAX rep'], (e, dst, src) => {
   const value = e.read(src)
   if (isBulk(e)) {
     const to = elementOf(e, dst, true)
+    if (e.isOnce) {
+      const addresses = [{ linear: to, isWrite: true }]
+      return once(e, bytes, addresses, [S.RDI], (n, target) =>
+        fill(e, dst.bits as 8, n, value, target as Value),
+      )
+    }
     bulk(e, bytes, [to], [S.RDI], (n) => {
       const target = e.memory.writableFast(to, 1)
       const low = f.and(dst.bits === 64 ? f.wrap(value) : value, f.i32(255))

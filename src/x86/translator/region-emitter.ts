@@ -109,6 +109,10 @@ export class RegionEmitter extends RecordEmitter {
     else this.#giveUp()
   }
 
+  override get isOnce(): boolean {
+    return true
+  }
+
   override again(): void {
     this.#giveUp()
   }

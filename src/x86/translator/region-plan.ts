@@ -212,7 +212,7 @@ function isBranch({ branch }: Handler): boolean {
 }
 
 function isTranslatable({ handler }: Instruction): boolean {
-  return handler.isPlain && !handler.isUntranslatable
+  return !handler.isUntranslatable
 }
 
 function isCall({ row }: Handler): boolean {
