@@ -6,7 +6,12 @@ import type { FuncRef } from '../../wasm/graph.ts'
 import type { ModuleBuilder } from '../../wasm/module.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import { HANDLER_PARAMS } from '../interpreter/flow.ts'
-import { FIRST_REGION, type Handlers, REGION_PLACES } from '../interpreter/handlers.ts'
+import {
+  FIRST_REGION,
+  HANDLER_DEAD,
+  type Handlers,
+  REGION_PLACES,
+} from '../interpreter/handlers.ts'
 import type { Translation } from '../engine.ts'
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
@@ -47,6 +52,10 @@ export interface LinearCode {
 
 /** Regions that are made at once at most. */
 const MOST_PLACES = 16
+/** Places that are translated together: each module has a price of its own. */
+const BATCH = 6
+/** Samples that a place waits for others. */
+const PATIENCE = 24
 /** Instructions that a block still has behind one that is interpreted, to be worth a region. */
 const LEAST_CONTINUATION = 3
 /**
@@ -72,6 +81,9 @@ export class Translator {
   /** Sizes of regions: see sizeOf. */
   readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
+  /** Places that wait, and samples since the first of them came. */
+  readonly #waiting: Place[] = []
+  #waited = 0
   #next = FIRST_REGION
   /** Why regions are left, if that is counted. */
   readonly exits: ExitCounters | undefined
@@ -132,8 +144,19 @@ export class Translator {
     block.heat += instructions
     const isNow = (threshold: number) => before < threshold && block.heat >= threshold
     const isDue = isRegion ? AGAIN.some(isNow) : isNow(HOT)
-    if (isDue && !block.isCrossing) this.translate([{ ...block, linear: linear() }])
+    if (isDue && !block.isCrossing) this.#waiting.push({ ...block, linear: linear() })
+    if (this.#waiting.length > 0) this.#wait()
     return isRegion
+  }
+
+  /** Translates what waits when there is enough of it, or when it has waited for long enough. */
+  #wait(): void {
+    if (++this.#waited < PATIENCE && this.#waiting.length < BATCH) return
+    const { u32 } = this.#memory
+    const alive = this.#waiting.filter(({ rec }) => u32[rec >>> 2] !== HANDLER_DEAD)
+    this.#waiting.length = 0
+    this.#waited = 0
+    if (alive.length > 0) this.translate(alive)
   }
 
   /**
@@ -292,6 +315,7 @@ export class Translator {
   forgetAll(): void {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
     this.#free.length = 0
+    this.#waiting.length = 0
     this.#next = FIRST_REGION
     this.counters.live = 0
   }
