@@ -29,7 +29,15 @@ export class Session {
     config: Partial<DomainConfig> = {},
     options: Partial<HostOptions> = {},
   ): Promise<Session> {
-    const host = await Host.create({ time: 'virtual', translation: TRANSLATE, ...options })
+    return Session.on(await Session.host(options), config)
+  }
+
+  static async host(options: Partial<HostOptions> = {}): Promise<Host> {
+    return Host.create({ time: 'virtual', translation: TRANSLATE, ...options })
+  }
+
+  /** A domain on a host that may have others. */
+  static async on(host: Host, config: Partial<DomainConfig> = {}): Promise<Session> {
     const domain = await host.createDomain({
       ...(await demoGuest()),
       name: 'guest',
