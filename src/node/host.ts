@@ -128,6 +128,11 @@ export class Host implements HostInterface {
     this.#timer = undefined
   }
 
+  /** Has it been started, and not been stopped. */
+  get isRunning(): boolean {
+    return this.#isRunning
+  }
+
   /** Something came in from outside: an idle host goes on. */
   wake(): void {
     if (!this.#isRunning) return

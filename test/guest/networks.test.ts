@@ -8,19 +8,18 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import type { Host } from '../../src/node/host-types.ts'
+import type { Host } from '../../src/node/host.ts'
 import { Session } from './session.ts'
 
 /** Without a DHCP server, and with an address of its own. */
 const settle = (address: string) =>
   `killall -q udhcpc; ip address add ${address}/24 dev eth0; ip link set eth0 up`
 
-/** Two guests at a switch of their own, at their prompts, with addresses. */
+/** Two guests at a switch of their own, at their prompts, with addresses; moved on from here. */
 async function pair(host: Host, vcpus = 1, capture?: string): Promise<[Session, Session]> {
   const vifs = ['bridge=xenbr0']
   const a = await Session.on(host, { name: 'a', vcpus, vifs, ...(capture && { capture }) })
   const b = await Session.on(host, { name: 'b', vcpus, vifs })
-  host.start()
   await a.prompt()
   await b.prompt()
   await a.run(settle('10.9.0.1'))
