@@ -41,10 +41,18 @@ const MOST_PORT = 65535
 /** What a key says; undefined if its value makes no sense. */
 type KeyReader = (value: string) => VifConfig | undefined
 
+interface Key {
+  readonly summary: string
+  readonly takes: string
+  readonly read: KeyReader
+}
+
 /** Keys that may be given several times add up; of others the last one holds. */
-const KEYS: ReadonlyMap<string, { readonly read: KeyReader; readonly takes: string }> = new Map(
+export const VIF_KEYS: ReadonlyMap<string, Key> = new Map(
   Object.entries({
     mac: {
+      summary:
+        "the guest's Ethernet address; otherwise made from the domain's name and number, in 00:16:3e",
       takes: 'an Ethernet address of one interface, such as 00:16:3e:01:02:03',
       read: (mac: string) => {
         const address = parseMac(mac)
@@ -52,15 +60,21 @@ const KEYS: ReadonlyMap<string, { readonly read: KeyReader; readonly takes: stri
       },
     },
     bridge: {
+      summary:
+        'the built-in switch that it is plugged into; xenbr0 if not given. Naming one also means gateway=none, unless that or a forward is given',
       takes: 'a name of letters, digits, dots, dashes and underscores',
       read: (bridge: string) => (/^[\w.-]{1,64}$/.test(bridge) ? { bridge } : undefined),
     },
     gateway: {
+      summary:
+        'whether it has a way to the outside, through a passt of its own; has no counterpart in xl',
       takes: '"passt" or "none"',
       read: (kind: string) =>
         kind === 'passt' || kind === 'none' ? { hasGateway: kind === 'passt' } : undefined,
     },
     forward: {
+      summary:
+        'a port of the host that leads to the guest, from 127.0.0.1 unless another address is given; may be repeated; has no counterpart in xl',
       takes: '[udp:][ADDRESS/]HOSTPORT[:GUESTPORT], such as 8080:80',
       read: (text: string) => {
         const forward = parseForward(text)
@@ -68,10 +82,13 @@ const KEYS: ReadonlyMap<string, { readonly read: KeyReader; readonly takes: stri
       },
     },
     ip: {
+      summary:
+        'the address that the gateway gives to the guest; without a gateway only noted in xenstore',
       takes: 'an IPv4 address',
       read: (ip: string) => (ipv4Number(ip) === undefined ? undefined : { ip }),
     },
     mtu: {
+      summary: 'told to the guest through xenstore, and by DHCP',
       takes: 'a number from 68 to 65521',
       read: (text: string) => {
         const mtu = wholeNumber(text)
@@ -79,6 +96,7 @@ const KEYS: ReadonlyMap<string, { readonly read: KeyReader; readonly takes: stri
       },
     },
     rate: {
+      summary: 'what the guest may send at most, as credit for each interval',
       takes: 'RATE/s or RATE/s@INTERVAL, such as 10Mb/s or 1MB/s@20ms',
       read: (text: string) => {
         const rate = parseRate(text)
@@ -86,23 +104,33 @@ const KEYS: ReadonlyMap<string, { readonly read: KeyReader; readonly takes: stri
       },
     },
     vifname: {
+      summary: "name of the host's end; vifDOMID.DEVID if not given",
       takes: 'a name of at most 15 letters, digits, dots, dashes and underscores',
       read: (vifname: string) => (/^[\w.-]{1,15}$/.test(vifname) ? { vifname } : undefined),
     },
     devid: {
+      summary: 'number of the interface; the lowest free one if not given',
       takes: 'a number from 0 to 255',
       read: (text: string) => {
         const devid = wholeNumber(text)
         return devid !== undefined && devid <= 255 ? { devid } : undefined
       },
     },
-    trusted: { takes: 'no value, 0 or 1', read: (text: string) => trust(text, true) },
-    untrusted: { takes: 'no value, 0 or 1', read: (text: string) => trust(text, false) },
+    trusted: {
+      summary: 'tells the guest that it may trust the host',
+      takes: 'no value, 0 or 1',
+      read: (text: string) => trust(text, true),
+    },
+    untrusted: {
+      summary: 'tells the guest that it should not trust the host',
+      takes: 'no value, 0 or 1',
+      read: (text: string) => trust(text, false),
+    },
   }),
 )
 
 /** Keys of xl that are taken and mean nothing here, and why. */
-const IGNORED: ReadonlyMap<string, string> = new Map(
+export const IGNORED_VIF_KEYS: ReadonlyMap<string, string> = new Map(
   Object.entries({
     script: 'no hotplug scripts are run: the switch is built in',
     model: 'it is for emulated network cards, which a PV or PVH guest has not',
@@ -126,12 +154,12 @@ export function parseVifSpec(spec: string, warn: (text: string) => void = () => 
     const text = item.trim()
     if (text === '') continue
     const [, key = '', value = ''] = /^([^=]*?)\s*(?:=\s*(.*))?$/.exec(text) ?? []
-    const ignored = IGNORED.get(key)
+    const ignored = IGNORED_VIF_KEYS.get(key)
     if (ignored !== undefined) {
       warn(`the key "${key}" of a network interface is ignored: ${ignored}`)
       continue
     }
-    const known = KEYS.get(key)
+    const known = VIF_KEYS.get(key)
     if (!known) throw wrong(spec, `It has no key "${key}".`, `The keys are ${listOfKeys()}.`)
     const read = known.read(value)
     if (!read) throw wrong(spec, `"${key}" cannot be "${value}".`, `It takes ${known.takes}.`)
@@ -167,7 +195,7 @@ export function ipv4Number(text: string): number | undefined {
 }
 
 function listOfKeys(): string {
-  return [...KEYS.keys(), ...IGNORED.keys()].join(', ')
+  return [...VIF_KEYS.keys(), ...IGNORED_VIF_KEYS.keys()].join(', ')
 }
 
 function wrong(spec: string, why: string, remedy: string): UserError {

@@ -68,7 +68,7 @@ async function talk(a: Session, b: Session): Promise<unknown> {
   assert.equal(sums[1], sums[0])
   const [network] = a.domain.networks.list()
   assert.equal(network?.state, 4)
-  const { sentBytes = 0, sentFrames = 0, sentFailed } = network.counters
+  const { sentBytes, sentFrames, sentFailed } = network.counters
   assert.ok(sentBytes > 4 * 2 ** 20, String(sentBytes))
   // Large frames went as they were: far fewer than 1500 bytes each would make.
   assert.ok(sentFrames < 1000, String(sentFrames))

@@ -19,6 +19,11 @@ import {
 } from './netif.ts'
 
 const PAGE = 4096
+const REQUEST_ID = netif_rx_request.offsetOf('id')
+const REQUEST_GREF = netif_rx_request.offsetOf('gref')
+const ANSWER_ID = netif_rx_response.offsetOf('id')
+const ANSWER_FLAGS = netif_rx_response.offsetOf('flags')
+const ANSWER_STATUS = netif_rx_response.offsetOf('status')
 /** What may wait for a guest that does not take it. */
 const MOST_BYTES = 4 * 2 ** 20
 const MOST_FRAMES = 4096
@@ -39,6 +44,8 @@ export interface ReceiveHost {
 export class ReceiveQueue {
   readonly #ring: BackRing
   readonly #host: ReceiveHost
+  readonly #answerBytes = new Uint8Array(netif_rx_response.size)
+  readonly #answerView = new DataView(this.#answerBytes.buffer)
   #frames: Frame[] = []
   /** Frames at the front of the array that have gone. */
   #gone = 0
@@ -89,15 +96,20 @@ export class ReceiveQueue {
     const { bytes, gso } = frame
     let isWhole = true
     for (let at = 0, piece = 0; at < bytes.length; at += PAGE, piece++) {
-      const { id, gref } = netif_rx_request.read(this.#ring.peek(), 0)
+      const request = this.#ring.peek()
+      const id = request.getUint16(REQUEST_ID, true)
+      const gref = request.getUint32(REQUEST_GREF, true)
       this.#ring.take(1)
       const part = bytes.subarray(at, at + PAGE)
       const isCopied = this.#host.copyTo(gref, 0, part)
       if (!isCopied) isWhole = false
       const flags =
         (at + PAGE < bytes.length ? NETRXF_more_data : 0) | (piece === 0 ? firstFlags(frame) : 0)
-      const status = isCopied ? part.length : NETIF_RSP_ERROR
-      this.#ring.put(netif_rx_response.encode({ id, offset: 0, flags, status }))
+      // The data is at the start of its page: the offset stays 0.
+      this.#answerView.setUint16(ANSWER_ID, id, true)
+      this.#answerView.setUint16(ANSWER_FLAGS, flags, true)
+      this.#answerView.setInt16(ANSWER_STATUS, isCopied ? part.length : NETIF_RSP_ERROR, true)
+      this.#ring.put(this.#answerBytes)
       if (piece === 0 && gso) {
         this.#ring.take(1)
         this.#ring.put(extraOf(gso))

@@ -2,7 +2,7 @@
 
 import { setU16 } from './headers.ts'
 
-const text = (characters: number) =>
+const text = (characters: number): Uint8Array<ArrayBuffer> =>
   Uint8Array.from({ length: characters }, (_, i) => (i * 7 + (i >> 8)) & 255)
 
 /** An Ethernet header and a payload that no protocol claims. */
@@ -57,7 +57,7 @@ export function transportFrame(options: TransportFrame = {}): Uint8Array {
   return etherFrame(options.to ?? 0x00163e000002, options.from ?? 0x00163e000001, ip, type)
 }
 
-function ipv4(segment: Uint8Array, protocol: 'tcp' | 'udp'): Uint8Array {
+function ipv4(segment: Uint8Array, protocol: 'tcp' | 'udp'): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(20 + segment.length)
   const view = new DataView(bytes.buffer)
   bytes[0] = 0x45
@@ -74,7 +74,7 @@ function ipv4(segment: Uint8Array, protocol: 'tcp' | 'udp'): Uint8Array {
   return bytes
 }
 
-function ipv6(segment: Uint8Array, protocol: 'tcp' | 'udp'): Uint8Array {
+function ipv6(segment: Uint8Array, protocol: 'tcp' | 'udp'): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(40 + segment.length)
   const view = new DataView(bytes.buffer)
   bytes[0] = 0x60

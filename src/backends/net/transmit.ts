@@ -34,6 +34,13 @@ import { macAt } from './mac.ts'
 import { isSegmentable } from './segment.ts'
 
 const PAGE = 4096
+const GREF = netif_tx_request.offsetOf('gref')
+const OFFSET = netif_tx_request.offsetOf('offset')
+const FLAGS = netif_tx_request.offsetOf('flags')
+const ID = netif_tx_request.offsetOf('id')
+const SIZE = netif_tx_request.offsetOf('size')
+const ANSWER_ID = netif_tx_response.offsetOf('id')
+const ANSWER_STATUS = netif_tx_response.offsetOf('status')
 /** A packet of more slots than this is no mistake any more (Linux's fatal_skb_slots). */
 const MOST_SLOTS = 20
 
@@ -73,6 +80,8 @@ interface Packet {
 export class TransmitQueue {
   readonly #ring: BackRing
   readonly #host: TransmitHost
+  readonly #answerBytes = new Uint8Array(netif_tx_response.size)
+  readonly #answerView = new DataView(this.#answerBytes.buffer)
 
   constructor(ring: BackRing, host: TransmitHost) {
     this.#ring = ring
@@ -135,7 +144,14 @@ export class TransmitQueue {
   }
 
   #request(ahead: number): Request {
-    return netif_tx_request.read(this.#ring.peek(ahead), 0)
+    const view = this.#ring.peek(ahead)
+    return {
+      gref: view.getUint32(GREF, true),
+      offset: view.getUint16(OFFSET, true),
+      flags: view.getUint16(FLAGS, true),
+      id: view.getUint16(ID, true),
+      size: view.getUint16(SIZE, true),
+    }
   }
 
   /** Sends a packet; its status. */
@@ -179,11 +195,15 @@ export class TransmitQueue {
 
   /** Answers each slot in its place. */
   #answer({ first, more, extras }: Packet, status: number): void {
-    this.#ring.put(netif_tx_response.encode({ id: first.id, status }))
-    for (let i = 0; i < extras; i++) {
-      this.#ring.put(netif_tx_response.encode({ status: NETIF_RSP_NULL }))
-    }
-    for (const { id } of more) this.#ring.put(netif_tx_response.encode({ id, status }))
+    this.#put(first.id, status)
+    for (let i = 0; i < extras; i++) this.#put(0, NETIF_RSP_NULL)
+    for (const { id } of more) this.#put(id, status)
+  }
+
+  #put(id: number, status: number): void {
+    this.#answerView.setUint16(ANSWER_ID, id, true)
+    this.#answerView.setInt16(ANSWER_STATUS, status, true)
+    this.#ring.put(this.#answerBytes)
   }
 }
 
