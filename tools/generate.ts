@@ -4,11 +4,13 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { commandLineReference } from './generate-command-line.ts'
+import { networkReference } from './generate-networks.ts'
 import { eventGuests } from './generate-event-guests.ts'
 
 /** By file: makes its text, and may look at what it is now. */
 const FILES: Record<string, (present: string | undefined) => string> = {
   'docs/reference/command-line.md': commandLineReference,
+  'docs/reference/network-interfaces.md': networkReference,
   'src/toolstack/event-bench/programs.ts': eventGuests,
 }
 

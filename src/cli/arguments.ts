@@ -42,6 +42,11 @@ export class Arguments {
     return this.inOrder.findLast((given) => given.name === name)?.value
   }
 
+  /** All values of an option that may be given several times, in their order. */
+  texts(name: string): string[] {
+    return this.inOrder.filter((given) => given.name === name).map(({ value }) => value)
+  }
+
   flag(name: string): boolean {
     return this.text(name) !== undefined
   }

@@ -92,6 +92,7 @@ class Session {
       silence.broken(performance.now())
       talk.phase(phase, ms, detail)
     })
+    domain.onNotice((text) => talk.note(text))
     const stopListening = domain.console.onOutput((bytes) => {
       this.#hasSpoken = true
       silence.broken(performance.now())

@@ -3,6 +3,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { UserError } from '../base/errors.ts'
 import type { DomainConfig, TimeMode, Translation } from '../node/host-types.ts'
+import { hasGateway, parseVifSpec } from '../toolstack/vif-config.ts'
 import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../toolstack/xen-host.ts'
 import { EVENT_ABI_NAMES, type EventAbiName } from '../xen/event-abi.ts'
 import { type Arguments, UsageError } from './arguments.ts'
@@ -59,6 +60,19 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
   { name: 'name', value: 'NAME', summary: 'name of the domain', otherwise: 'guest' },
   { name: 'cpu', value: 'MODEL', summary: 'processor model that the guest sees' },
   {
+    name: 'vif',
+    value: 'SPEC',
+    repeated: true,
+    summary:
+      'a network interface, as xl-network-configuration(5) has it ("" is one with a way to the ' +
+      'outside); also gateway=passt or none, and forward=[udp:][ADDRESS/]HOSTPORT[:GUESTPORT]',
+  },
+  {
+    name: 'pcap',
+    value: 'FILE',
+    summary: 'keep what passes the network interfaces in a file for tshark and Wireshark',
+  },
+  {
     name: 'event-channel-abi',
     value: 'ABI,...',
     summary:
@@ -82,7 +96,9 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
     summary:
       "the guest's clock: a function of the instructions executed, so that runs repeat exactly " +
       'and idle time costs nothing, or the wall clock',
-    otherwise: 'real when standard input is a terminal, virtual otherwise',
+    otherwise:
+      'real when standard input is a terminal or a network interface has a way to the outside, ' +
+      'virtual otherwise',
   },
   {
     name: 'timeout',
@@ -145,6 +161,9 @@ export function foregroundRun(
   const trace = tracesOf(args)
   const eventChannelAbi = eventAbisOf(args)
   const maxEventChannels = args.number('max-event-channels')
+  const vifs = args.texts('vif')
+  const reachesOut = vifs.some((spec) => hasGateway(parseVifSpec(spec)))
+  const capture = args.text('pcap')
   checkImage('kernel', kernel)
   if (ramdisk !== undefined) checkImage('ramdisk', ramdisk)
   const domain: DomainConfig = {
@@ -157,11 +176,14 @@ export function foregroundRun(
     ...(cpu !== undefined && { cpu }),
     ...(eventChannelAbi && { eventChannelAbi }),
     ...(maxEventChannels !== undefined && { maxEventChannels }),
+    ...(vifs.length > 0 && { vifs }),
+    ...(capture !== undefined && { capture }),
     ...(trace && { trace }),
   }
+  const isReal = stdin.isTTY === true || reachesOut
   return {
     domain,
-    time: (args.text('time') as TimeMode | undefined) ?? (stdin.isTTY ? 'real' : 'virtual'),
+    time: (args.text('time') as TimeMode | undefined) ?? (isReal ? 'real' : 'virtual'),
     translation: args.text('translate') as Translation | undefined,
     script: scriptOf(args),
     timeoutSeconds: args.number('timeout'),

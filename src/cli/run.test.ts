@@ -314,3 +314,18 @@ test('demo types for itself when nobody is there', async () => {
   assert.equal(status, 0)
   assert.equal(host.guest?.config.name, 'demo')
 })
+
+test('network interfaces and a capture go to the host, and a way out means real time', async () => {
+  const guest = async () => POWEROFF
+  const vifs = ['--vif', 'bridge=xenbr0,rate=10Mb/s', '--vif', 'gateway=none']
+  const closed = await call([...RUN, ...vifs, '--pcap', 'all.pcapng'], { guest })
+  assert.deepEqual(closed.host.guest?.config.vifs, ['bridge=xenbr0,rate=10Mb/s', 'gateway=none'])
+  assert.equal(closed.host.guest.config.capture, 'all.pcapng')
+  assert.equal(closed.host.options?.time, 'virtual')
+  const open = await call([...RUN, '--vif', ''], { guest })
+  assert.deepEqual(open.host.guest?.config.vifs, [''])
+  assert.equal(open.host.options?.time, 'real')
+  const wrong = await call([...RUN, '--vif', 'brigde=xenbr0'], { guest })
+  assert.notEqual(wrong.status, 0)
+  assert.match(wrong.err, /no key "brigde"/)
+})

@@ -1,6 +1,8 @@
 // The library's interface to a host and its domains: what the command line and other users of the
 // library are written against, and what a test's stand-in implements.
 
+import type { VifCounters } from '../backends/net/vif.ts'
+import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
@@ -32,6 +34,10 @@ export interface DomainConfig {
   readonly eventChannelAbi?: readonly EventAbiName[]
   /** Event channels it may have at most; 1023 if not given. */
   readonly maxEventChannels?: number
+  /** Network interfaces: each an object, or the text of xl-network-configuration(5). */
+  readonly vifs?: readonly (VifConfig | string)[]
+  /** Path of a pcapng file for what passes the network interfaces. */
+  readonly capture?: string
   /** What to trace, such as `hypercalls`. */
   readonly trace?: readonly string[]
 }
@@ -57,14 +63,55 @@ export interface DomainConsole {
   text(): string
 }
 
+/** A network interface as it is now. */
+export interface NetworkInfo {
+  readonly devid: number
+  /** Of the host's end, such as vif1.0. */
+  readonly name: string
+  readonly mac: string
+  readonly bridge: string
+  /** XenbusState of the host's end: 4 is connected. */
+  readonly state: number
+  /** Queues in use; 0 while the guest has not connected. */
+  readonly queues: number
+  /** What the gateway gives to the guest by DHCP, if it has one. */
+  readonly address: string | undefined
+  readonly forwards: readonly PortForward[]
+  readonly counters: Readonly<VifCounters>
+}
+
+/** A frame that passed an interface, complete with checksums; large ones are not cut up. */
+export interface Packet {
+  readonly devid: number
+  /** From the guest's point of view. */
+  readonly direction: 'sent' | 'received'
+  readonly bytes: Uint8Array
+}
+
+export interface DomainNetworks {
+  list(): readonly NetworkInfo[]
+  /**
+   * Plugs an interface in; its device number.
+   * @throws UserError if it cannot be had
+   */
+  attach(vif: VifConfig | string): Promise<number>
+  /** Asks the guest to let go of an interface; false if there is none of that number. */
+  detach(devid: number): boolean
+  /** Calls `listener` with each frame from now on; returns how to stop that. */
+  listen(listener: (packet: Packet) => void): () => void
+}
+
 export interface Domain {
   readonly id: number
   readonly name: string
   readonly console: DomainConsole
+  readonly networks: DomainNetworks
   /** Resolves when the guest stops; rejects with a Bug when the host fails. */
   readonly ended: Promise<DomainEnd>
   /** Calls `listener` with the phases reached so far, then with each new one. */
   onPhase(listener: PhaseListener): void
+  /** Calls `listener` with what there was to remark so far, then with each new remark: a line. */
+  onNotice(listener: (text: string) => void): void
   /** Stops the domain and frees what it holds; does nothing to one that has ended. */
   destroy(): void
   stats(): Record<string, number>

@@ -5,11 +5,15 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
-import type { GuestDomain } from '../toolstack/guest-domain.ts'
+import { addNanoseconds } from '../machine/time.ts'
+import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
 import { nodeDecompressors } from './decompressors.ts'
+import { CaptureFile } from './capture-file.ts'
+import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
+import { Gateways } from './gateways.ts'
 import { formatHypercall } from './hypercall-trace.ts'
 import type {
   Domain,
@@ -36,11 +40,13 @@ export class Host implements HostInterface {
   readonly xen: XenHost
   readonly #time: HostOptions['time']
   readonly #guests = new Set<RunningDomain>()
+  readonly #gateways: Gateways
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
 
   private constructor(options: HostOptions) {
     this.#time = options.time
+    this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
     this.xen = new XenHost({
       time: options.time,
       translation: options.translation,
@@ -61,19 +67,18 @@ export class Host implements HostInterface {
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
     const ramdisk = config.ramdisk && (await fileOf('ramdisk', config.ramdisk))
     const loaded = performance.now()
-    const guest = this.xen.createGuest(
-      {
-        name: config.name,
-        commandLine: config.cmdline,
-        memoryMiB: config.memoryMiB,
-        vcpus: config.vcpus,
-        cpu: config.cpu,
-        eventChannelAbi: config.eventChannelAbi,
-        maxEventChannels: config.maxEventChannels,
-      },
-      { kernel, ramdisk: ramdisk || undefined },
-    )
-    const domain = new RunningDomain(this, guest, started)
+    const notices = new Notices()
+    const notice = (text: string) => notices.add(text)
+    const capture =
+      config.capture === undefined
+        ? undefined
+        : new CaptureFile(config.capture, () => this.#wallNs())
+    const vifs = await prepareVifs(config.name, config.vifs ?? [], this.#gateways, notice)
+    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs)
+    guest.onComplaint = notice
+    const networks = new DomainNetworks(config.name, guest.networks, vifs, this.#gateways, notice)
+    if (capture) networks.captureTo(capture)
+    const domain = new RunningDomain(this, guest, networks, notices, started)
     this.#guests.add(domain)
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
     const images = [`${kernel.name} ${mib(kernelFile.bytes.length)}`]
@@ -85,6 +90,27 @@ export class Host implements HostInterface {
       this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
     }
     return domain
+  }
+
+  #build(config: DomainConfig, images: GuestImages, vifs: readonly PreparedVif[]): GuestDomain {
+    try {
+      return this.xen.createGuest(
+        {
+          name: config.name,
+          commandLine: config.cmdline,
+          memoryMiB: config.memoryMiB,
+          vcpus: config.vcpus,
+          cpu: config.cpu,
+          eventChannelAbi: config.eventChannelAbi,
+          maxEventChannels: config.maxEventChannels,
+          vifs,
+        },
+        images,
+      )
+    } catch (error) {
+      releaseVifs(vifs)
+      throw error
+    }
   }
 
   start(): void {
@@ -102,12 +128,23 @@ export class Host implements HostInterface {
     this.#timer = undefined
   }
 
+  /** Has it been started, and not been stopped. */
+  get isRunning(): boolean {
+    return this.#isRunning
+  }
+
   /** Something came in from outside: an idle host goes on. */
   wake(): void {
     if (!this.#isRunning) return
     this.stop()
     this.#isRunning = true
     this.#schedule()
+  }
+
+  #wallNs(): bigint {
+    const { clock, hypervisor } = this.xen
+    const { seconds, nanoseconds } = addNanoseconds(clock.wallBase, hypervisor.now())
+    return BigInt(seconds) * BigInt(NS) + BigInt(nanoseconds)
   }
 
   removed(domain: RunningDomain): void {
@@ -148,6 +185,8 @@ class RunningDomain implements Domain {
   readonly name: string
   readonly ended: Promise<DomainEnd>
   readonly console: Domain['console']
+  readonly networks: DomainNetworks
+  readonly #notices: Notices
   readonly #host: Host
   readonly #guest: GuestDomain
   readonly #started: number
@@ -157,8 +196,16 @@ class RunningDomain implements Domain {
   #fail: (error: unknown) => void = () => {}
   #line = ''
 
-  constructor(host: Host, guest: GuestDomain, started: number) {
+  constructor(
+    host: Host,
+    guest: GuestDomain,
+    networks: DomainNetworks,
+    notices: Notices,
+    started: number,
+  ) {
     this.#host = host
+    this.networks = networks
+    this.#notices = notices
     this.#guest = guest
     this.#started = started
     this.id = guest.domain.domid
@@ -185,6 +232,10 @@ class RunningDomain implements Domain {
     this.#listeners.push(listener)
   }
 
+  onNotice(listener: (text: string) => void): void {
+    this.#notices.listen(listener)
+  }
+
   reached(phase: string, ms = performance.now() - this.#started, detail = ''): void {
     if (this.#reached.has(phase)) return
     this.#reached.add(phase)
@@ -198,6 +249,7 @@ class RunningDomain implements Domain {
 
   destroy(): void {
     this.#guest.destroy()
+    this.networks.close()
     this.#host.removed(this)
   }
 
@@ -257,6 +309,22 @@ class RunningDomain implements Domain {
       if (shutdownCause) return { reason: 'crash', cause: shutdownCause }
     }
     return { reason: name }
+  }
+}
+
+/** Remarks on a domain, kept for those who come to listen later. */
+class Notices {
+  readonly #said: string[] = []
+  readonly #listeners: ((text: string) => void)[] = []
+
+  add(text: string): void {
+    this.#said.push(text)
+    for (const listener of this.#listeners) listener(text)
+  }
+
+  listen(listener: (text: string) => void): void {
+    for (const text of this.#said) listener(text)
+    this.#listeners.push(listener)
   }
 }
 

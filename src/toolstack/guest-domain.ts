@@ -28,6 +28,7 @@ import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memo
 import { SPECIAL_PAGES } from './build/memory-map.ts'
 import { planPvh, pvhPopulated, type PvhConfig, type PvhLayout, writePvh } from './build/pvh.ts'
 import type { EntrySegment } from './build/pvh-entry-state.ts'
+import { GuestNetworks } from './guest-networks.ts'
 import type { KernelImage } from './image/kernel.ts'
 import type { GuestConfig, XenHost } from './xen-host.ts'
 
@@ -47,6 +48,9 @@ export class GuestDomain {
   readonly config: GuestConfig
   readonly console: ConsoleRing
   readonly layout: PvhLayout
+  readonly networks: GuestNetworks
+  /** Told, in one line, what is wrong with a device of the guest. */
+  onComplaint: ((text: string) => void) | undefined
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
   readonly #host: XenHost
@@ -72,6 +76,8 @@ export class GuestDomain {
     params.set(HVM_PARAM_STORE_PFN, BigInt(SPECIAL_PAGES.xenstore))
     params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
     this.#writeTree(consolePort, storePort)
+    this.networks = new GuestNetworks(host, domain, (text) => this.onComplaint?.(text))
+    for (const { config: vif, uplink } of config.vifs ?? []) this.networks.attach(vif, uplink)
     this.#enter()
   }
 
@@ -98,6 +104,7 @@ export class GuestDomain {
     if (this.#isDestroyed) return
     this.#isDestroyed = true
     const { domid } = this.domain
+    this.networks.destroy()
     for (const channel of this.#channels) channel.close()
     this.#host.xenstored.domainIsGone(domid)
     removeDomainTree(this.#host.xenstore, domid, this.uuid)

@@ -5,6 +5,7 @@
 import { invariant, UserError } from '../base/errors.ts'
 import { Xenstored } from '../backends/xenstore/xenstored.ts'
 import { XenstoreClient } from '../backends/xenstore/client.ts'
+import type { Uplink } from '../backends/net/uplink.ts'
 import { writeHostTree } from '../backends/xenstore/domain-tree.ts'
 import { FrameTable } from '../machine/frame-table.ts'
 import { type Clock, RealClock, VirtualClock, type WallTime } from '../machine/time.ts'
@@ -22,6 +23,8 @@ import type { StepResult } from '../xen/scheduler.ts'
 import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
 import { GuestDomain, type GuestImages } from './guest-domain.ts'
+import { Switches } from './guest-networks.ts'
+import type { VifConfig } from './vif-config.ts'
 
 const PAGE = 4096
 /** All that 32-bit addresses reach. Pages that nobody touches cost the machine nothing. */
@@ -58,6 +61,8 @@ export interface GuestConfig {
   readonly eventChannelAbi?: readonly EventAbiName[] | undefined
   /** Event channels it may have at most; what the ABI it uses can do limits them besides. */
   readonly maxEventChannels?: number | undefined
+  /** Network interfaces, in the order of their numbers, each with its way out if it has one. */
+  readonly vifs?: readonly { readonly config: VifConfig; readonly uplink?: Uplink | undefined }[]
 }
 
 /** The console and xenstore. */
@@ -73,6 +78,7 @@ export class XenHost {
   readonly xenstored: Xenstored
   readonly xenstore: XenstoreClient
   readonly clock: Clock
+  readonly switches: Switches
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
@@ -106,6 +112,7 @@ export class XenHost {
       onShutdown: (domain) => this.#guests.get(domain.domid)?.hasShutDown(),
       onConsole: (domain, text) => this.#guests.get(domain.domid)?.xenConsole(text),
     })
+    this.switches = new Switches(() => this.hypervisor.now())
     this.xenstored = new Xenstored({
       domainExists: (domid) => this.hypervisor.domain(domid) !== undefined,
     })

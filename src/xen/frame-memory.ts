@@ -32,6 +32,12 @@ export class FrameMemory {
     return this.#memory.u8.slice(at, at + length)
   }
 
+  /** Fills `into` with bytes that lie in one frame. */
+  readInto(mfn: Mfn, offset: number, into: Uint8Array): void {
+    const at = this.#at(mfn, offset, into.length)
+    into.set(this.#memory.u8.subarray(at, at + into.length))
+  }
+
   /** Stores bytes into one frame. */
   write(mfn: Mfn, offset: number, bytes: Uint8Array): void {
     const at = this.#at(mfn, offset, bytes.length)

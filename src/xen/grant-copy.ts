@@ -39,7 +39,7 @@ export interface CopyRequest {
   readonly flags: number
 }
 
-interface Claimed {
+export interface Claimed {
   readonly mfn: Mfn
   readonly start: number
   readonly length: number
@@ -65,7 +65,7 @@ export function copyGrant(world: GrantWorld, local: GrantParty, request: CopyReq
   return GNTST_okay
 }
 
-function isInside(offset: number, length: number, claimed: Claimed): boolean {
+export function isInside(offset: number, length: number, claimed: Claimed): boolean {
   return offset >= claimed.start && offset + length <= claimed.start + claimed.length
 }
 
@@ -95,7 +95,7 @@ function claim(
 }
 
 /** What a grant of `owner` gives to `domid`. A transitive grant is followed once. */
-function claimGrant(
+export function claimGrant(
   world: GrantWorld,
   owner: GrantParty,
   ref: number,

@@ -7,6 +7,9 @@ import { Host } from '../../src/node/host.ts'
 import type { Domain, DomainConfig, DomainEnd, HostOptions } from '../../src/node/host-types.ts'
 import { answerTo, PROMPT, TRANSLATE } from './command.ts'
 
+/** How often the end of a guest is looked for, where the host is moved on by hand. */
+const ROUNDS_BETWEEN_LOOKS = 256
+
 export class Session {
   readonly host: Host
   readonly domain: Domain
@@ -29,7 +32,15 @@ export class Session {
     config: Partial<DomainConfig> = {},
     options: Partial<HostOptions> = {},
   ): Promise<Session> {
-    const host = await Host.create({ time: 'virtual', translation: TRANSLATE, ...options })
+    return Session.on(await Session.host(options), config)
+  }
+
+  static async host(options: Partial<HostOptions> = {}): Promise<Host> {
+    return Host.create({ time: 'virtual', translation: TRANSLATE, ...options })
+  }
+
+  /** A domain on a host that may have others. */
+  static async on(host: Host, config: Partial<DomainConfig> = {}): Promise<Session> {
     const domain = await host.createDomain({
       ...(await demoGuest()),
       name: 'guest',
@@ -46,14 +57,19 @@ export class Session {
     return this.#shown
   }
 
-  /** Goes on when `condition` holds, which is looked at between two slices of the host. */
+  /**
+   * Goes on when `condition` holds, which is looked at between two slices of the host. A host that
+   * was not started is moved on from here, and the condition looked at after every round: what is
+   * typed then comes at the same time in every run.
+   */
   async until(condition: () => boolean): Promise<void> {
-    while (!condition()) {
+    for (let rounds = 1; !condition(); rounds++) {
       if (this.#failure) throw this.#failure
       if (this.end) {
         throw new Error(`the guest has ended (${this.end.reason}):\n${this.#shown.slice(-2000)}`)
       }
-      await setImmediate()
+      if (!this.host.isRunning) this.host.xen.step()
+      if (this.host.isRunning || rounds % ROUNDS_BETWEEN_LOOKS === 0) await setImmediate()
     }
   }
 

@@ -94,6 +94,13 @@ export class FakeHost implements Host {
         send: (bytes) => guest.receive(bytes),
         text: () => guest.text,
       },
+      networks: {
+        list: () => [],
+        attach: async () => 0,
+        detach: () => false,
+        listen: () => () => {},
+      },
+      onNotice: () => {},
       onPhase: (listener) => {
         guest.phaseListeners.push(listener)
         for (const phase of guest.phases) listener(...phase)
