@@ -2,8 +2,7 @@
 // row, written by a RecordEmitter.
 
 import type { Row } from '../decode/row.ts'
-import type { Shape } from '../emit/operand.ts'
-import { bindOperands } from './bind.ts'
+import type { Operand, Shape } from '../emit/operand.ts'
 import { preamble } from './preamble.ts'
 import type { RecordEmitter } from './record-emitter.ts'
 
@@ -12,6 +11,10 @@ export interface Handler {
   readonly index: number
   readonly row: Row
   readonly shape: Shape
+  /** What the meaning gets. */
+  readonly operands: readonly Operand[]
+  /** The preamble has something to check. */
+  readonly isGuarded: boolean
   /**
    * Does it transfer control to a place that the instruction names, or to a computed one; or does
    * it end a block and goes on behind itself.
@@ -30,8 +33,8 @@ export interface Handler {
 }
 
 /** Writes the code of a handler. */
-export function emitHandler(e: RecordEmitter, { row, shape }: Handler): void {
-  preamble(e, row)
-  row.meaning(e, ...bindOperands(row, shape))
+export function emitHandler(e: RecordEmitter, { row, operands, isGuarded }: Handler): void {
+  if (isGuarded) preamble(e, row)
+  row.meaning(e, ...operands)
   if (!row.attributes.has('end')) e.next()
 }

@@ -15,8 +15,10 @@ import type { HostInstruction } from '../host-instruction.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import * as S from '../state.ts'
 import { emitCore } from './core.ts'
+import { bindOperands } from './bind.ts'
 import { FastFlow, type Flow, HANDLER_PARAMS, SlowFlow } from './flow.ts'
 import { emitHandler, type Handler } from './handler.ts'
+import { isGuarded } from './preamble.ts'
 import { RecordEmitter } from './record-emitter.ts'
 import { REC_HANDLER, RECORD_SIZE } from './record.ts'
 
@@ -122,6 +124,8 @@ export class Handlers {
       index,
       row,
       shape,
+      operands: bindOperands(row, shape),
+      isGuarded: isGuarded(row),
       branch: branchOf(row),
       uses: 1,
       slow: 0,

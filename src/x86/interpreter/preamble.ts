@@ -7,10 +7,17 @@ import { CR0_EM, CR0_PE, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
 import { FLAG_VM } from '../registers.ts'
 import * as S from '../state.ts'
 
+const GUARDED = ['cpl0', 'sse', 'mmx', 'x87'] as const
+
+/** Does a row ask for checks. */
+export function isGuarded({ vex, attributes }: Row): boolean {
+  return vex !== undefined || GUARDED.some((attribute) => attributes.has(attribute))
+}
+
 /** Emits the checks that the attributes of a row ask for. */
 export function preamble(e: Emitter, row: Row): void {
   const { f } = e
-  const has = (attribute: 'cpl0' | 'sse' | 'mmx' | 'x87') => row.attributes.has(attribute)
+  const has = (attribute: (typeof GUARDED)[number]) => row.attributes.has(attribute)
   if (row.vex && e.shape.codeSize !== 64) raiseOutsideProtected(e)
   if (has('cpl0')) e.raiseIf(e.stateLoad('i32.load', S.CPL), GP, 0)
   if (!has('sse') && !has('mmx') && !has('x87')) return
