@@ -114,6 +114,23 @@ export class MemoryAccess {
     )
   }
 
+  /** i32: host address of the entry that allows an access; `otherwise` is for when there is none. */
+  found(linear: Value, size: number, tag: number, otherwise: () => void): Value {
+    const { f } = this.#e
+    const first = this.#set(linear)
+    return f.choose(
+      'i32',
+      this.hit(linear, size, first, tag),
+      () => first,
+      () => {
+        const second = f.add(first, f.i32(TLB_WAY))
+        f.if(f.eqz(this.hit(linear, size, second, tag)), otherwise, undefined, 'unlikely')
+        return second
+      },
+      'likely',
+    )
+  }
+
   /** i32: the entry allows the access that `tag` is for. */
   hit(linear: Value, size: number, entry: Value, tag: number): Value {
     const { f } = this.#e

@@ -258,17 +258,12 @@ export class RegionEmitter extends RecordEmitter {
     if (size > LARGEST_SITE || (size & (size - 1)) !== 0) return undefined
     const site = this.region.site(this.#siteKey(tag, kind))
     if (!site) return undefined
-    const { f } = this
+    const { f, memory } = this
     const mask = f.i64(-4096 | (size - 1))
     f.if(
       f.ne(f.and(linear, mask), f.get(site.page)),
       () => {
-        // On this path nothing happens either.
-        const { hasEffects } = f
-        const last = f.add(linear, f.i64(size - 1))
-        const entry = f.call(this.region.probe, this.cpu, linear, last, f.i32(tag))
-        f.hasEffects = hasEffects
-        f.if(f.eqz(entry), () => this.retreat(), undefined, 'unlikely')
+        const entry = memory.found(linear, size, tag, () => this.retreat())
         f.set(site.page, f.and(linear, f.i64(-4096)))
         f.set(site.addend, f.load('i32.load', entry, TLB_ADDEND))
       },

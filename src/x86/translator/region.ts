@@ -7,7 +7,6 @@
 // look. On its way out it takes what the interpreter's block asks for.
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
-import type { FuncRef } from '../../wasm/graph.ts'
 import type { Label, Local, Value } from '../../wasm/value.ts'
 import type { ExitCounters } from './exit-counters.ts'
 import type { HostInstruction } from '../host-instruction.ts'
@@ -56,8 +55,6 @@ export class Learned {
 export interface RegionContext {
   readonly memory: HostMemory
   readonly hostNumber: (run: HostInstruction) => number
-  /** Looks into the TLB: see probe.ts. */
-  readonly probe: FuncRef
   readonly find: Surroundings['find']
   /** The instruction of a record, for those who count. */
   readonly nameOf: (rec: number) => string
@@ -69,7 +66,6 @@ export class Region {
   readonly f: FunctionBuilder
   readonly memory: HostMemory
   readonly hostNumber: (run: HostInstruction) => number
-  readonly probe: FuncRef
   readonly #nameOf: (rec: number) => string
   readonly learned: Learned
   readonly flagVariables: FlagVariables
@@ -113,7 +109,6 @@ export class Region {
     this.learned = learned
     this.memory = context.memory
     this.hostNumber = context.hostNumber
-    this.probe = context.probe
     this.#find = context.find
     this.#nameOf = context.nameOf
     this.#exits = context.exits

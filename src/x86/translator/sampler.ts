@@ -7,11 +7,11 @@
 // all. All of this is a function of what the guest executes; no clock has a part in it.
 
 const LEAST_SLICE = 8192
-const MOST_SLICE = 16384
+const MOST_SLICE = 65536
 /** A rest shorter than this is not worth a slice of its own. */
 const LEAST_REST = 512
 /** Most branches from the end of a slice to the sample, less one; a mask. */
-const MOST_DRIFT = 7
+const MOST_DRIFT = 3
 
 export class Sampler {
   /** Branches to go to the next sample: 1 for now, 0 for none. */

@@ -17,7 +17,6 @@ import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { BranchTargets } from './branch-targets.ts'
 import { ExitCounters } from './exit-counters.ts'
-import { emitProbe } from './probe.ts'
 import { Learned, Region } from './region.ts'
 import { type Plan, Planner, type Surroundings } from './region-plan.ts'
 
@@ -62,7 +61,7 @@ const LEAST_CONTINUATION = 3
  * Instructions that have run, as far as samples tell, where a block is translated: about what a
  * region costs. What has run for so long is likely to run as long again.
  */
-const HOT = 100_000
+const HOT = 60_000
 /**
  * When it is looked at again: more of the code around it is known by then, callees have become
  * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
@@ -166,7 +165,6 @@ export class Translator {
   translate(places: readonly Place[]): void {
     const candidates = [...places]
     const module = this.#handlers.newModule()
-    const probe = emitProbe(module)
     const installed: Installed[] = []
     for (const candidate of candidates) {
       const { rec } = candidate
@@ -181,7 +179,7 @@ export class Translator {
       if (index === undefined) break
       const func = module.declare(HANDLER_PARAMS, [], `region_${candidate.start.toString(16)}`)
       module.element(index, [func])
-      const region = this.#emit(module, func, probe, candidate, plan)
+      const region = this.#emit(module, func, candidate, plan)
       if (!region) {
         this.#free.push(index)
         continue
@@ -264,13 +262,7 @@ export class Translator {
   }
 
   /** Emits a region; undefined if it turns out that there is none. */
-  #emit(
-    module: ModuleBuilder,
-    func: FuncRef,
-    probe: FuncRef,
-    place: Place,
-    firstPlan: Plan,
-  ): Region | undefined {
+  #emit(module: ModuleBuilder, func: FuncRef, place: Place, firstPlan: Plan): Region | undefined {
     const learned = new Learned()
     let plan: Plan | undefined = firstPlan
     const { find } = this.#surroundings(place)
@@ -291,7 +283,6 @@ export class Translator {
       learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS
       region = new Region(f, plan, learned, {
         memory: this.#memory,
-        probe,
         hostNumber: this.#handlers.hostNumber,
         exits: this.exits,
         nameOf,
