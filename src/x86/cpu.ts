@@ -633,7 +633,7 @@ export class Cpu extends CpuMemory {
 
   /** First record of the block that a near branch of a record goes to; links the two. */
   resolve(rec: number): number {
-    const { u16, i32 } = this.memory
+    const { i32 } = this.memory
     const { generation } = this.#jumps
     const handler = i32[rec >>> 2]
     const immediate = (rec + R.REC_IMMEDIATE) >>> 2
@@ -642,14 +642,12 @@ export class Cpu extends CpuMemory {
     const carry = lo >>> 0 < base >>> 0 ? 1 : 0
     const hi = this.getI32(S.RIP_BASE + 4) + (i32[immediate + 1] as number) + carry
     this.setWords(S.RIP, lo, codeSizeOf(this.#mode) === 64 ? hi : 0)
-    // What is never linked comes here often.
-    const known = this.#wantsExit ? 0 : this.#known()
-    if (known !== 0 && (u16[(known + R.REC_END) >>> 1] as number) > PAGE) return known
     const found = this.lookup(rec)
     // After a flush, or when this block was dropped, the record is not what it was.
     const isCurrent = generation === this.#jumps.generation && i32[rec >>> 2] === handler
     // A block that goes on in the next page holds good for this address space only.
-    if (isCurrent && found !== 0 && !this.#isCrossing) i32[(rec + R.REC_LINK) >>> 2] = found
+    const link = this.#isCrossing ? R.LINK_CROSSING : found
+    if (isCurrent && found !== 0) i32[(rec + R.REC_LINK) >>> 2] = link
     return found
   }
 

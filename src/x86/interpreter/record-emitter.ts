@@ -259,15 +259,18 @@ export class RecordEmitter extends Emitter {
     const { f } = this
     if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
     const link = f.load('i32.load', this.rec, R.REC_LINK)
+    const isLinked = f.gtU(link, f.i32(R.LINK_CROSSING))
     if (this.canRetreat) {
-      f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
+      f.if(f.eqz(isLinked), () => this.#jumpUnlinked(link, commit), undefined, 'unlikely')
+      // What happened there has not happened here.
+      f.hasEffects = false
       commit?.()
       return this.#enter(link, () => this.branchTarget())
     }
     commit?.()
     const target = f.choose(
       'i32',
-      link,
+      isLinked,
       () => link,
       () => {
         const found = this.callRuntime('resolve', this.cpu, this.rec)
@@ -277,6 +280,13 @@ export class RecordEmitter extends Emitter {
       'likely',
     )
     this.#enter(target, () => this.branchTarget())
+  }
+
+  /** To a target that goes on in the next page; another one has to be linked first. */
+  #jumpUnlinked(link: Value, commit?: () => void): void {
+    const { f } = this
+    f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
+    this.jumpTo(this.branchTarget(), commit)
   }
 
   /** i64: linear address of a RIP. */

@@ -12,7 +12,8 @@
 // ones, numbers otherwise. `left` counts the instructions from this one to the end of the block:
 // the first record's is what a run of the block takes from the budget, and whoever leaves early
 // gives the rest back. `end` is relative to the page on which the block starts, and so may pass
-// 4096. A link is the first record of a branch target on the same page, 0 before it is known.
+// 4096. A link is the first record of a branch target on the same page, 0 before it is known, 1 for
+// a target that goes on in the next page and cannot be linked.
 
 export const RECORD_SIZE = 32
 export const REC_HANDLER = 0
@@ -30,5 +31,7 @@ export const REC_MODRM = 15
 export const REC_IMMEDIATE = 16
 export const REC_DISPLACEMENT = 24
 export const REC_LINK = 28
+/** In place of a link: the target goes on in the next page, and is looked up each time. */
+export const LINK_CROSSING = 1
 export const REC_SECOND_IMMEDIATE = 28
 export const REC_VVVV = 28

@@ -327,9 +327,13 @@ export class RegionEmitter extends RecordEmitter {
 
   /** Goes where a near branch leads that was not known when this was translated. */
   #follow(commit?: () => void): void {
-    const { f } = this
+    const { f, region, instruction } = this
+    if (region.memory.u32[(instruction.rec + R.REC_LINK) >>> 2] === R.LINK_CROSSING) {
+      return this.jumpTo(this.branchTarget(), commit)
+    }
     const link = f.load('i32.load', this.rec, R.REC_LINK)
-    f.if(f.eqz(link), () => this.retreat(), undefined, 'unlikely')
+    const isLinked = f.gtU(link, f.i32(R.LINK_CROSSING))
+    f.if(f.eqz(isLinked), () => this.retreat(), undefined, 'unlikely')
     commit?.()
     this.region.leave(this, link, 'link', this.#page)
   }
