@@ -384,6 +384,7 @@ export class Cpu extends CpuMemory {
     let count = Math.min(left, budget)
     if (this.#sampler.drift > 1) {
       this.#sampler.drift--
+      this.engine.translator.saw(rec)
       count = Math.min(count, this.#toBranch(rec, left))
       this.#withheld += budget - count
       this.set32(S.BUDGET, 0)

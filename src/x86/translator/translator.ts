@@ -80,6 +80,8 @@ export class Translator {
   /** Sizes of regions: see sizeOf. */
   readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
+  /** Blocks that were seen running since all were forgotten last, by their first records. */
+  readonly #seen = new Set<number>()
   /** Places that wait, and samples since the first of them came. */
   readonly #waiting: Place[] = []
   #waited = 0
@@ -133,11 +135,17 @@ export class Translator {
     this.translate([{ ...block, linear: linear() }])
   }
 
+  /** A block was seen running, without its being a sample. */
+  saw(rec: number): void {
+    this.#seen.add(rec)
+  }
+
   /**
    * A block was seen running, which stands for a number of instructions. True if it is the start
    * of a region already.
    */
   sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
+    this.#seen.add(block.rec)
     const isRegion = this.#regionAt(block.rec) >= 0
     const before = block.heat
     block.heat += instructions
@@ -256,7 +264,8 @@ export class Translator {
       if (offset >= 0 && offset < PAGE) return this.#code().known(page + offset, mode)
       const rec = linear.peek(offset)
       if (rec === 0 || (u16[(rec + R.REC_END) >>> 1] as number) > PAGE) return 0
-      return isCall && (u32[rec >>> 2] as number) < FIRST_REGION ? 0 : rec
+      const isUsed = (u32[rec >>> 2] as number) >= FIRST_REGION || this.#seen.has(rec)
+      return isCall && !isUsed ? 0 : rec
     }
     return { find, targetsOf: linear.targetsOf }
   }
@@ -307,6 +316,7 @@ export class Translator {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
     this.#free.length = 0
     this.#waiting.length = 0
+    this.#seen.clear()
     this.#next = FIRST_REGION
     this.counters.live = 0
   }
