@@ -22,7 +22,7 @@ import { type Plan, Planner, type Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
 /** What a region has at most: at first, and when it has been seen running often. */
-const LIMITS = { nodes: 64, instructions: 400 }
+const LIMITS = { nodes: 32, instructions: 200 }
 const WIDE_LIMITS = { nodes: 192, instructions: 1200 }
 /**
  * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
