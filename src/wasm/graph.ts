@@ -56,6 +56,11 @@ export class Graph {
     }
   }
 
+  /** How much has been recorded: values and statements. */
+  get size(): number {
+    return this.sequence.length
+  }
+
   /** How many scopes (arms, blocks, loops) are open here. */
   get level(): number {
     return this.scope.level

@@ -25,3 +25,17 @@ test('flags that are wanted far behind where they are set are found', () => {
   })
   assert.equal(m.cpu.registerLow(S.RCX), 0)
 })
+
+test('branches of segmented code, whose targets are looked up, cost no more than other ones', () => {
+  const pairs = Array.from(
+    { length: 40 },
+    (_, i) => `add dl, ${i}\ndb ${0x70 + (i & 15)}, 2\nnop\nnop`,
+  )
+  const started = performance.now()
+  const m = alike({
+    bits: 32,
+    code: `xor eax, eax\nmov es, ax\nmov esi, 10\nagain:\n${pairs.join('\n')}\ndec esi\njnz near again\nhlt`,
+  })
+  assert.equal(m.cpu.registerLow(S.RSI), 0)
+  assert.ok(performance.now() - started < 5_000)
+})

@@ -340,8 +340,9 @@ export class RegionEmitter extends RecordEmitter {
 
   override jumpTo(rip: Value, commit?: () => void, key?: Value): void {
     if (!this.canRetreat) return this.#giveUp()
-    const { row } = this.instruction.handler
-    if (this.instruction.target === undefined) this.#goWithin(rip, commit)
+    const { row, branch } = this.instruction.handler
+    // A direct branch comes here when its way through the region is not known.
+    if (branch !== 'direct') this.#goWithin(rip, commit)
     const found = this.known(rip, commit, key)
     this.region.leave(this, found, `jump: ${row.name} ${row.text}`)
   }

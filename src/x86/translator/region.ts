@@ -29,6 +29,8 @@ export interface Site {
 /** No masked address equals this: bits 11:4 are never set in those. */
 const NO_PAGE = 0x10
 const MOST_SITES = 16
+/** Values and statements of a region: several times what the largest plan takes. */
+const MOST_RECORDED = 200_000
 /** The parameter that is the state block. */
 const CPU = 1
 
@@ -40,6 +42,8 @@ export class Learned {
   readonly #storedAt = new Set<number>()
   /** They are wanted at every node: what wants them lies too far from where they are set. */
   isStoredEverywhere = false
+  /** What is recorded grows beyond all proportion. */
+  isTooLarge = false
   /** An instruction was found that cannot be translated: the plan has to be another one. */
   isPlanStale = false
 
@@ -240,6 +244,11 @@ export class Region {
 
   #body(node: Node): void {
     const { f } = this
+    if (f.size > MOST_RECORDED) {
+      this.learned.isTooLarge = true
+      this.isIncomplete = true
+      f.unreachable()
+    }
     const [first] = node.instructions as [Instruction]
     if (node.isLoop || node === this.plan.entry) {
       f.if(

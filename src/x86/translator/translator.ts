@@ -282,7 +282,7 @@ export class Translator {
     module.body(func, (f) => {
       if (learned.isPlanStale) plan = this.#plan(place)
       learned.isPlanStale = false
-      if (!plan || attempts >= MOST_ATTEMPTS) {
+      if (!plan || attempts >= MOST_ATTEMPTS || learned.isTooLarge) {
         region = undefined
         f.unreachable()
         return true
