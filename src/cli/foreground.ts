@@ -92,6 +92,7 @@ class Session {
       silence.broken(performance.now())
       talk.phase(phase, ms, detail)
     })
+    domain.onTrouble((why) => talk.note(why))
     const stopListening = domain.console.onOutput((bytes) => {
       this.#hasSpoken = true
       silence.broken(performance.now())

@@ -1,6 +1,8 @@
 // The library's interface to a host and its domains: what the command line and other users of the
 // library are written against, and what a test's stand-in implements.
 
+import type { DiskSpec } from '../toolstack/disk-spec.ts'
+import type { DiskStatus } from '../toolstack/guest-disks.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
@@ -32,6 +34,8 @@ export interface DomainConfig {
   readonly eventChannelAbi?: readonly EventAbiName[]
   /** Event channels it may have at most; 1023 if not given. */
   readonly maxEventChannels?: number
+  /** Its disks: specifications in xl's syntax, as text or read already. */
+  readonly disks?: readonly (string | DiskSpec)[]
   /** What to trace, such as `hypercalls`. */
   readonly trace?: readonly string[]
 }
@@ -65,6 +69,19 @@ export interface Domain {
   readonly ended: Promise<DomainEnd>
   /** Calls `listener` with the phases reached so far, then with each new one. */
   onPhase(listener: PhaseListener): void
+  /** Calls `listener` with what goes wrong with its devices, once for each kind, in a sentence. */
+  onTrouble(listener: (why: string) => void): void
+  /**
+   * Plugs a disk in while the domain runs.
+   * @throws UserError when it cannot be opened, or its device name is taken
+   */
+  attachDisk(disk: string | DiskSpec): void
+  /**
+   * Unplugs a disk: waits until the guest has given it back, or, with `force`, takes it.
+   * @throws UserError when there is no such disk
+   */
+  detachDisk(vdev: string, options?: { readonly force?: boolean }): Promise<void>
+  disks(): DiskStatus[]
   /** Stops the domain and frees what it holds; does nothing to one that has ended. */
   destroy(): void
   stats(): Record<string, number>

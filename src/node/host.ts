@@ -5,11 +5,14 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
-import type { GuestDomain } from '../toolstack/guest-domain.ts'
+import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
+import type { DiskSpec } from '../toolstack/disk-spec.ts'
+import type { DiskStatus } from '../toolstack/guest-disks.ts'
 import { nodeDecompressors } from './decompressors.ts'
+import { openDisk, openDisks } from './disks.ts'
 import { formatHypercall } from './hypercall-trace.ts'
 import type {
   Domain,
@@ -61,23 +64,15 @@ export class Host implements HostInterface {
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
     const ramdisk = config.ramdisk && (await fileOf('ramdisk', config.ramdisk))
     const loaded = performance.now()
-    const guest = this.xen.createGuest(
-      {
-        name: config.name,
-        commandLine: config.cmdline,
-        memoryMiB: config.memoryMiB,
-        vcpus: config.vcpus,
-        cpu: config.cpu,
-        eventChannelAbi: config.eventChannelAbi,
-        maxEventChannels: config.maxEventChannels,
-      },
-      { kernel, ramdisk: ramdisk || undefined },
-    )
+    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined })
     const domain = new RunningDomain(this, guest, started)
     this.#guests.add(domain)
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
     const images = [`${kernel.name} ${mib(kernelFile.bytes.length)}`]
     if (ramdisk) images.push(`ramdisk ${mib(ramdisk.bytes.length)}`)
+    for (const { vdev, format, size } of domain.disks()) {
+      images.push(`${vdev} ${format} ${mib(size)}`)
+    }
     domain.reached('loading kernel', loaded - started, images.join(', '))
     const size = `${config.vcpus} vCPU${config.vcpus === 1 ? '' : 's'}, ${config.memoryMiB} MiB`
     domain.reached('building domain', performance.now() - started, size)
@@ -85,6 +80,28 @@ export class Host implements HostInterface {
       this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
     }
     return domain
+  }
+
+  #build(config: DomainConfig, images: GuestImages): GuestDomain {
+    const disks = openDisks(config.disks ?? [])
+    try {
+      return this.xen.createGuest(
+        {
+          name: config.name,
+          commandLine: config.cmdline,
+          memoryMiB: config.memoryMiB,
+          vcpus: config.vcpus,
+          cpu: config.cpu,
+          eventChannelAbi: config.eventChannelAbi,
+          maxEventChannels: config.maxEventChannels,
+        },
+        images,
+        disks,
+      )
+    } catch (error) {
+      for (const { image } of disks) image.close()
+      throw error
+    }
   }
 
   start(): void {
@@ -196,6 +213,34 @@ class RunningDomain implements Domain {
     this.#fail(error)
   }
 
+  onTrouble(listener: (why: string) => void): void {
+    this.#guest.onTrouble = listener
+  }
+
+  attachDisk(spec: string | DiskSpec): void {
+    const disk = openDisk(spec)
+    try {
+      this.#guest.disks.attach(disk)
+    } catch (error) {
+      disk.image.close()
+      throw error
+    }
+    this.#host.wake()
+  }
+
+  async detachDisk(vdev: string, options: { readonly force?: boolean } = {}): Promise<void> {
+    const { disks } = this.#guest
+    if (options.force) return disks.remove(vdev)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    disks.detach(vdev, resolve)
+    this.#host.wake()
+    return promise
+  }
+
+  disks(): DiskStatus[] {
+    return this.#guest.disks.list()
+  }
+
   destroy(): void {
     this.#guest.destroy()
     this.#host.removed(this)
@@ -234,6 +279,9 @@ class RunningDomain implements Domain {
     }
     for (const [why, count] of (translator.exits?.counts ?? []).slice(0, EXITS_SHOWN)) {
       stats[`region exit, ${why}`] = count
+    }
+    for (const { vdev, counters } of this.disks()) {
+      for (const [name, value] of Object.entries(counters)) stats[`${vdev} ${name}`] = value
     }
     for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
     return stats

@@ -28,6 +28,7 @@ import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memo
 import { SPECIAL_PAGES } from './build/memory-map.ts'
 import { planPvh, pvhPopulated, type PvhConfig, type PvhLayout, writePvh } from './build/pvh.ts'
 import type { EntrySegment } from './build/pvh-entry-state.ts'
+import { type GuestDisk, GuestDisks } from './guest-disks.ts'
 import type { KernelImage } from './image/kernel.ts'
 import type { GuestConfig, XenHost } from './xen-host.ts'
 
@@ -47,6 +48,9 @@ export class GuestDomain {
   readonly config: GuestConfig
   readonly console: ConsoleRing
   readonly layout: PvhLayout
+  readonly disks: GuestDisks
+  /** Told of what the guest does wrong with its devices, once for each kind. */
+  onTrouble: ((why: string) => void) | undefined
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
   readonly #host: XenHost
@@ -55,7 +59,13 @@ export class GuestDomain {
   #isDestroyed = false
 
   /** @throws UserError if the images do not fit or the host has no memory left */
-  constructor(host: XenHost, domain: Domain, config: GuestConfig, images: GuestImages) {
+  constructor(
+    host: XenHost,
+    domain: Domain,
+    config: GuestConfig,
+    images: GuestImages,
+    disks: readonly GuestDisk[] = [],
+  ) {
     this.#host = host
     this.domain = domain
     this.config = config
@@ -72,6 +82,8 @@ export class GuestDomain {
     params.set(HVM_PARAM_STORE_PFN, BigInt(SPECIAL_PAGES.xenstore))
     params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
     this.#writeTree(consolePort, storePort)
+    this.disks = new GuestDisks(host, domain.domid, (why) => this.onTrouble?.(why))
+    for (const disk of disks) this.disks.attach(disk)
     this.#enter()
   }
 
@@ -98,6 +110,7 @@ export class GuestDomain {
     if (this.#isDestroyed) return
     this.#isDestroyed = true
     const { domid } = this.domain
+    this.disks.close()
     for (const channel of this.#channels) channel.close()
     this.#host.xenstored.domainIsGone(domid)
     removeDomainTree(this.#host.xenstore, domid, this.uuid)

@@ -32,6 +32,12 @@ export class FrameMemory {
     return this.#memory.u8.slice(at, at + length)
   }
 
+  /** Copies bytes that lie in one frame to `target`, as many as it has room for. */
+  copyOut(mfn: Mfn, offset: number, target: Uint8Array): void {
+    const at = this.#at(mfn, offset, target.length)
+    target.set(this.#memory.u8.subarray(at, at + target.length))
+  }
+
   /** Stores bytes into one frame. */
   write(mfn: Mfn, offset: number, bytes: Uint8Array): void {
     const at = this.#at(mfn, offset, bytes.length)

@@ -39,7 +39,8 @@ export interface CopyRequest {
   readonly flags: number
 }
 
-interface Claimed {
+/** What a grant gives to a copy: bytes of a frame. */
+export interface Claimed {
   readonly mfn: Mfn
   readonly start: number
   readonly length: number
@@ -63,6 +64,20 @@ export function copyGrant(world: GrantWorld, local: GrantParty, request: CopyReq
   if (!isInside(dest.offset, length, claimedDest)) return GNTST_general_error
   world.memory.copy(claimedSource.mfn, source.offset, claimedDest.mfn, dest.offset, length)
   return GNTST_okay
+}
+
+/**
+ * The same for a service of the host, which copies by itself: the bytes that a grant of `domid`
+ * gives to `local`, good until the guest runs again; or a GNTST_ status.
+ */
+export function claimGrantForHost(
+  world: GrantWorld,
+  local: GrantParty,
+  request: { readonly domid: number; readonly ref: number; readonly isReadOnly: boolean },
+): Claimed | number {
+  const owner = world.partyOf(request.domid)
+  if (!owner) return GNTST_bad_domain
+  return claimGrant(world, owner, request.ref, local.domid, request.isReadOnly, true)
 }
 
 function isInside(offset: number, length: number, claimed: Claimed): boolean {

@@ -98,6 +98,10 @@ export class FakeHost implements Host {
         guest.phaseListeners.push(listener)
         for (const phase of guest.phases) listener(...phase)
       },
+      onTrouble: () => {},
+      attachDisk: () => {},
+      detachDisk: async () => {},
+      disks: () => [],
       destroy: () => {
         guest.isDestroyed = true
       },
