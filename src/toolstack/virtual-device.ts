@@ -42,5 +42,7 @@ function xvdNumber(disk: number, partition: number): number | undefined {
 
 /** a is 0, z is 25, aa is 26. */
 function diskIndex(letters: string): number {
-  return [...letters].reduce((index, c) => (index + 1) * 26 + c.charCodeAt(0) - 97, -1)
+  let index = -1
+  for (let i = 0; i < letters.length; i++) index = (index + 1) * 26 + letters.charCodeAt(i) - 97
+  return index
 }

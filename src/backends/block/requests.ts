@@ -122,6 +122,7 @@ export class Requests {
   #flush(request: RingRequest): { status: number; bytes: number } {
     let bytes = 0
     if (request.segmentCount > 0) {
+      if (this.#image.isReadOnly) return FAILED
       this.#image.flush()
       const written = this.#transfer(request, true)
       if (written.status !== BLKIF_RSP_OKAY) return written

@@ -3,6 +3,7 @@
 
 import { type ByteStorage, ImageError } from '../storage.ts'
 import type { Inflate, Qcow2Header } from './header.ts'
+import { zstdFrameBytes } from './zstd-frame.ts'
 
 /** Where compressed data lie in the file, in bytes; they may end before `length`. */
 interface Place {
@@ -48,8 +49,9 @@ export class CompressedClusters {
       throw new ImageError(`A compressed cluster would lie at ${offset}, behind the end.`)
     }
     const packed = new Uint8Array(length)
-    const got = this.#storage.read(offset, packed)
-    const bytes = this.#inflate(compression, packed.subarray(0, got), 2 ** clusterBits)
+    const got = packed.subarray(0, this.#storage.read(offset, packed))
+    const end = compression === 'zstd' ? (zstdFrameBytes(got) ?? 0) : got.length
+    const bytes = this.#inflate(compression, got.subarray(0, end), 2 ** clusterBits)
     if (bytes?.length !== 2 ** clusterBits) {
       throw new ImageError(`The compressed cluster at ${offset} cannot be unpacked.`)
     }

@@ -228,6 +228,7 @@ export class Qcow2Image implements DiskImage {
     const dropped = this.#dropped
     this.#dropped = []
     for (const cluster of dropped) refcounts.drop(cluster)
+    refcounts.writeBlocks()
   }
 
   /** The image below may be shorter. */
