@@ -215,7 +215,7 @@ export class BlockDevice {
       'physical-sector-size': SECTOR,
     }
     this.#publish(geometry, XenbusStateConnected)
-    for (const queue of [...this.#queues]) queue.serve()
+    for (const queue of this.#queues) queue.wake()
   }
 
   /** Maps a ring and binds its event channel; why not, if that cannot be. */
@@ -233,7 +233,7 @@ export class BlockDevice {
     const ring = new BlkifRing(pages, width)
     const queue = new BlockQueue(hypervisor, ring, requests, (why) => this.#refuse(why))
     this.#queues.push(queue)
-    const channel = bindGuestPort(hypervisor, domid, terms.port, () => queue.serve())
+    const channel = bindGuestPort(hypervisor, domid, terms.port, () => queue.wake())
     if (typeof channel === 'number') return `event channel ${terms.port} cannot be bound`
     queue.channel = channel
     return undefined

@@ -254,7 +254,7 @@ test('whatever a frontend writes into xenstore and its indices, nothing breaks',
         else if (what === 'connect') bad.frontend.connect()
         else if (what === 'remove')
           bad.frontend.host.xenstore.remove(`${bad.frontend.paths.front}/${name}`)
-        else bad.frontend.poke(name as 'req_prod', Number(text))
+        else bad.frontend.poke(name, Number(text))
         bad.frontend.host.settle()
       }
       assertServed(good, 5)

@@ -13,7 +13,7 @@ import {
   blkif_response,
 } from '../../xen/abi/blkif.ts'
 import type { Width } from '../../xen/abi/structure.ts'
-import { TestGuest, TestHost } from '../../xen/testing/test-host.ts'
+import { type TestGuest, TestHost } from '../../xen/testing/test-host.ts'
 import { XenstoreClient } from '../xenstore/client.ts'
 import { Xenstored } from '../xenstore/xenstored.ts'
 import { ringEntries, type Segment } from './blkif-ring.ts'
@@ -49,14 +49,10 @@ export class BlockTestHost {
     return new TestFrontend(this, guest, device)
   }
 
-  /** Lets backends see their events and timers, until nothing is left to do. */
+  /** Lets backends see their events, until nothing is left to do. */
   settle(): void {
-    const { hypervisor, timers, clock } = this.xen
-    let isBusy = true
-    while (isBusy) {
-      isBusy = hypervisor.deliverHostEvents()
-      isBusy = timers.runExpired(clock.now()) > 0 || isBusy
-    }
+    const { hypervisor } = this.xen
+    while (hypervisor.deliverHostEvents() || hypervisor.runDeferred());
   }
 }
 
