@@ -3,6 +3,8 @@
 
 import type { VifCounters } from '../backends/net/vif.ts'
 import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
+import type { DiskSpec } from '../toolstack/disk-spec.ts'
+import type { DiskStatus } from '../toolstack/guest-disks.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
@@ -38,6 +40,8 @@ export interface DomainConfig {
   readonly vifs?: readonly (VifConfig | string)[]
   /** Path of a pcapng file for what passes the network interfaces. */
   readonly capture?: string
+  /** Its disks: specifications in xl's syntax, as text or read already. */
+  readonly disks?: readonly (string | DiskSpec)[]
   /** What to trace, such as `hypercalls`. */
   readonly trace?: readonly string[]
 }
@@ -101,10 +105,26 @@ export interface DomainNetworks {
   listen(listener: (packet: Packet) => void): () => void
 }
 
+export interface DomainDisks {
+  /** In the order in which they were attached. */
+  list(): DiskStatus[]
+  /**
+   * Plugs a disk in while the domain runs; its device number.
+   * @throws UserError when it cannot be opened, or its device name is taken
+   */
+  attach(disk: string | DiskSpec): number
+  /**
+   * Unplugs a disk: waits until the guest has given it back, or, with `force`, takes it.
+   * @throws UserError when there is no such disk
+   */
+  detach(vdev: string, options?: { readonly force?: boolean }): Promise<void>
+}
+
 export interface Domain {
   readonly id: number
   readonly name: string
   readonly console: DomainConsole
+  readonly disks: DomainDisks
   readonly networks: DomainNetworks
   /** Resolves when the guest stops; rejects with a Bug when the host fails. */
   readonly ended: Promise<DomainEnd>

@@ -6,12 +6,14 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
 import { addNanoseconds } from '../machine/time.ts'
+import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
 import { nodeDecompressors } from './decompressors.ts'
 import { CaptureFile } from './capture-file.ts'
+import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
 import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
 import { formatHypercall } from './hypercall-trace.ts'
@@ -83,6 +85,9 @@ export class Host implements HostInterface {
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
     const images = [`${kernel.name} ${mib(kernelFile.bytes.length)}`]
     if (ramdisk) images.push(`ramdisk ${mib(ramdisk.bytes.length)}`)
+    for (const { vdev, format, size } of domain.disks.list()) {
+      images.push(`${vdev} ${format} ${mib(size)}`)
+    }
     domain.reached('loading kernel', loaded - started, images.join(', '))
     const size = `${config.vcpus} vCPU${config.vcpus === 1 ? '' : 's'}, ${config.memoryMiB} MiB`
     domain.reached('building domain', performance.now() - started, size)
@@ -93,7 +98,9 @@ export class Host implements HostInterface {
   }
 
   #build(config: DomainConfig, images: GuestImages, vifs: readonly PreparedVif[]): GuestDomain {
+    const disks: GuestDisk[] = []
     try {
+      disks.push(...openDisks(config.disks ?? []))
       return this.xen.createGuest(
         {
           name: config.name,
@@ -106,9 +113,11 @@ export class Host implements HostInterface {
           vifs,
         },
         images,
+        disks,
       )
     } catch (error) {
       releaseVifs(vifs)
+      closeDisks(disks)
       throw error
     }
   }
@@ -185,6 +194,7 @@ class RunningDomain implements Domain {
   readonly name: string
   readonly ended: Promise<DomainEnd>
   readonly console: Domain['console']
+  readonly disks: DomainDisks
   readonly networks: DomainNetworks
   readonly #notices: Notices
   readonly #host: Host
@@ -205,6 +215,7 @@ class RunningDomain implements Domain {
   ) {
     this.#host = host
     this.networks = networks
+    this.disks = new DomainDisks(guest.disks, () => host.wake())
     this.#notices = notices
     this.#guest = guest
     this.#started = started
@@ -286,6 +297,9 @@ class RunningDomain implements Domain {
     }
     for (const [why, count] of (translator.exits?.counts ?? []).slice(0, EXITS_SHOWN)) {
       stats[`region exit, ${why}`] = count
+    }
+    for (const { vdev, counters } of this.disks.list()) {
+      for (const [name, value] of Object.entries(counters)) stats[`${vdev} ${name}`] = value
     }
     for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
     return stats

@@ -28,6 +28,7 @@ import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memo
 import { SPECIAL_PAGES } from './build/memory-map.ts'
 import { planPvh, pvhPopulated, type PvhConfig, type PvhLayout, writePvh } from './build/pvh.ts'
 import type { EntrySegment } from './build/pvh-entry-state.ts'
+import { type GuestDisk, GuestDisks } from './guest-disks.ts'
 import { GuestNetworks } from './guest-networks.ts'
 import type { KernelImage } from './image/kernel.ts'
 import type { GuestConfig, XenHost } from './xen-host.ts'
@@ -49,7 +50,8 @@ export class GuestDomain {
   readonly console: ConsoleRing
   readonly layout: PvhLayout
   readonly networks: GuestNetworks
-  /** Told, in one line, what is wrong with a device of the guest. */
+  readonly disks: GuestDisks
+  /** Told, in one line, what is wrong with a device of the guest, once for each kind. */
   onComplaint: ((text: string) => void) | undefined
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
@@ -59,7 +61,13 @@ export class GuestDomain {
   #isDestroyed = false
 
   /** @throws UserError if the images do not fit or the host has no memory left */
-  constructor(host: XenHost, domain: Domain, config: GuestConfig, images: GuestImages) {
+  constructor(
+    host: XenHost,
+    domain: Domain,
+    config: GuestConfig,
+    images: GuestImages,
+    disks: readonly GuestDisk[] = [],
+  ) {
     this.#host = host
     this.domain = domain
     this.config = config
@@ -77,7 +85,8 @@ export class GuestDomain {
     params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
     this.#writeTree(consolePort, storePort)
     this.networks = new GuestNetworks(host, domain, (text) => this.onComplaint?.(text))
-    for (const { config: vif, uplink } of config.vifs ?? []) this.networks.attach(vif, uplink)
+    this.disks = new GuestDisks(host, domain.domid, (text) => this.onComplaint?.(text))
+    this.#attach(disks)
     this.#enter()
   }
 
@@ -105,12 +114,24 @@ export class GuestDomain {
     this.#isDestroyed = true
     const { domid } = this.domain
     this.networks.destroy()
+    this.disks.close()
     for (const channel of this.#channels) channel.close()
     this.#host.xenstored.domainIsGone(domid)
     removeDomainTree(this.#host.xenstore, domid, this.uuid)
     for (const page of this.#pages) page.release()
     this.#host.hypervisor.destroyDomain(this.domain)
     this.#host.removed(this.domain)
+  }
+
+  #attach(disks: readonly GuestDisk[]): void {
+    try {
+      for (const { config, uplink } of this.config.vifs ?? []) this.networks.attach(config, uplink)
+    } catch (error) {
+      this.destroy()
+      throw error
+    }
+    // These are known to go together.
+    for (const disk of disks) this.disks.attach(disk)
   }
 
   #build(images: GuestImages): PvhLayout {

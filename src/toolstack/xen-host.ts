@@ -22,6 +22,7 @@ import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
+import type { GuestDisk } from './guest-disks.ts'
 import { GuestDomain, type GuestImages } from './guest-domain.ts'
 import { Switches } from './guest-networks.ts'
 import type { VifConfig } from './vif-config.ts'
@@ -126,10 +127,15 @@ export class XenHost {
   }
 
   /**
-   * Builds a PVH domain, ready to run.
-   * @throws UserError if it cannot be built from these images with this memory
+   * Builds a PVH domain, ready to run. Its disks are closed with it.
+   * @throws UserError if it cannot be built from these images with this memory; then the disks are
+   * still the caller's
    */
-  createGuest(config: GuestConfig, images: GuestImages): GuestDomain {
+  createGuest(
+    config: GuestConfig,
+    images: GuestImages,
+    disks: readonly GuestDisk[] = [],
+  ): GuestDomain {
     const policy = policyFor(config)
     const { maxEventChannels, eventChannelAbi } = config
     if (maxEventChannels !== undefined) checkMaxEventChannels(config.name, maxEventChannels)
@@ -150,11 +156,12 @@ export class XenHost {
     })
     this.#pendingPolicy = undefined
     try {
-      const guest = new GuestDomain(this, domain, config, images)
+      const guest = new GuestDomain(this, domain, config, images, disks)
       this.#guests.set(domain.domid, guest)
       return guest
     } catch (error) {
-      this.hypervisor.destroyDomain(domain)
+      if (!domain.isDying) this.hypervisor.destroyDomain(domain)
+      this.removed(domain)
       throw error
     }
   }

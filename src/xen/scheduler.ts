@@ -30,6 +30,8 @@ export interface SchedulerWorld {
   domainsInOrder(): Iterable<Domain>
   /** Tells the host what waits for it (events, domains that ended); true if there was anything. */
   deliverHostEvents(): boolean
+  /** Does what waits until no processor is in the middle of a turn; true if there was anything. */
+  runDeferred(): boolean
 }
 
 /**
@@ -93,9 +95,10 @@ export class Scheduler {
   step(): StepResult {
     const { clock, timers } = this.#world
     const hadEvents = this.#world.deliverHostEvents()
+    const hadDeferred = this.#world.runDeferred()
     const hadTimers = timers.runExpired(clock.now()) > 0
     if (this.#round()) return RAN
-    if (hadEvents || hadTimers) return RAN
+    if (hadEvents || hadDeferred || hadTimers) return RAN
     let canRunAgain = false
     for (const domain of this.#world.domainsInOrder()) {
       if (domain.vcpus.length > 0 && domain.shutdownReason === undefined) canRunAgain = true
@@ -121,6 +124,7 @@ export class Scheduler {
         if (!vcpu.isRunnable) continue
         hasRun = true
         this.#turn(vcpu, start)
+        this.#world.runDeferred()
       }
     }
     if (!hasRun) return false

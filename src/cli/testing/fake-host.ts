@@ -94,6 +94,7 @@ export class FakeHost implements Host {
         send: (bytes) => guest.receive(bytes),
         text: () => guest.text,
       },
+      disks: { list: () => [], attach: () => 51712, detach: async () => {} },
       networks: {
         list: () => [],
         attach: async () => 0,
