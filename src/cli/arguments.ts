@@ -3,7 +3,7 @@
 
 import { parseArgs } from 'node:util'
 import { Bug, UserError } from '../base/errors.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../base/did-you-mean.ts'
 import type { OptionDefinition, Verb } from './verb.ts'
 
 /** The command was called wrongly; ends with status 2. */

@@ -1,7 +1,7 @@
 // help: what the verbs do.
 
 import { UsageError } from './arguments.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../base/did-you-mean.ts'
 import { EXIT_OK } from './exit-status.ts'
 import { generalHelp, verbHelp } from './help-text.ts'
 import type { Verb } from './verb.ts'

@@ -55,24 +55,17 @@ export class Host implements HostInterface {
     return new Host(options)
   }
 
-  async createDomain(config: DomainConfig): Promise<Domain> {
+  async createDomain(config: DomainConfig): Promise<RunningDomain> {
     const started = performance.now()
     const kernelFile = await fileOf('kernel', config.kernel)
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
     const ramdisk = config.ramdisk && (await fileOf('ramdisk', config.ramdisk))
     const loaded = performance.now()
     const guest = this.xen.createGuest(
-      {
-        name: config.name,
-        commandLine: config.cmdline,
-        memoryMiB: config.memoryMiB,
-        vcpus: config.vcpus,
-        cpu: config.cpu,
-        eventChannelAbi: config.eventChannelAbi,
-        maxEventChannels: config.maxEventChannels,
-      },
+      { ...config, commandLine: config.cmdline },
       { kernel, ramdisk: ramdisk || undefined },
     )
+    if (config.isPaused) guest.domain.pause()
     const domain = new RunningDomain(this, guest, started)
     this.#guests.add(domain)
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
@@ -81,6 +74,10 @@ export class Host implements HostInterface {
     domain.reached('loading kernel', loaded - started, images.join(', '))
     const size = `${config.vcpus} vCPU${config.vcpus === 1 ? '' : 's'}, ${config.memoryMiB} MiB`
     domain.reached('building domain', performance.now() - started, size)
+    if (this.#isRunning) {
+      domain.reached('running')
+      this.wake()
+    }
     if (config.trace?.includes('hypercalls')) {
       this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
     }
@@ -143,13 +140,14 @@ export class Host implements HostInterface {
   }
 }
 
-class RunningDomain implements Domain {
+/** A domain of this host, with all that the host process needs to know of it. */
+export class RunningDomain implements Domain {
   readonly id: number
   readonly name: string
   readonly ended: Promise<DomainEnd>
   readonly console: Domain['console']
   readonly #host: Host
-  readonly #guest: GuestDomain
+  readonly guest: GuestDomain
   readonly #started: number
   readonly #phases: Parameters<PhaseListener>[] = []
   readonly #listeners: PhaseListener[] = []
@@ -159,7 +157,7 @@ class RunningDomain implements Domain {
 
   constructor(host: Host, guest: GuestDomain, started: number) {
     this.#host = host
-    this.#guest = guest
+    this.guest = guest
     this.#started = started
     this.id = guest.domain.domid
     this.name = guest.config.name
@@ -197,7 +195,7 @@ class RunningDomain implements Domain {
   }
 
   destroy(): void {
-    this.#guest.destroy()
+    this.guest.destroy()
     this.#host.removed(this)
   }
 
@@ -221,7 +219,7 @@ class RunningDomain implements Domain {
       'code invalidations': code.invalidations,
       'code flushes': code.flushes,
     }
-    for (const [i, vcpu] of this.#guest.domain.vcpus.entries()) {
+    for (const [i, vcpu] of this.guest.domain.vcpus.entries()) {
       const cpu = vcpu.processor as unknown as {
         counters: Record<string, number>
         tlb: { fills: number; flushes: number }
@@ -250,9 +248,9 @@ class RunningDomain implements Domain {
 
   #endOf(reason: number): DomainEnd {
     const name = REASONS[reason] ?? 'crash'
-    const { crashCause } = this.#guest.domain
+    const { crashCause } = this.guest.domain
     if (crashCause !== undefined) return { reason: 'crash', cause: crashCause }
-    for (const { processor } of this.#guest.domain.vcpus) {
+    for (const { processor } of this.guest.domain.vcpus) {
       const { shutdownCause } = processor as unknown as { shutdownCause: string }
       if (shutdownCause) return { reason: 'crash', cause: shutdownCause }
     }

@@ -108,10 +108,10 @@ export class GuestDomain {
 
   #build(images: GuestImages): PvhLayout {
     const { config, domain } = this
-    const acpi = pvhAcpiTables({ vcpus: config.vcpus })
+    const acpi = pvhAcpiTables({ vcpus: config.maxVcpus ?? config.vcpus })
     const build: PvhConfig = {
       kernel: images.kernel,
-      memoryBytes: config.memoryMiB * 2 ** 20,
+      memoryBytes: (config.maxMemoryMiB ?? config.memoryMiB) * 2 ** 20,
       commandLine: config.commandLine,
       ramdisk: images.ramdisk,
       acpi: { rsdp: acpi.rsdp, tables: acpi.pieces },
@@ -167,9 +167,9 @@ export class GuestDomain {
       name: config.name,
       uuid: this.uuid,
       type: 'pvh',
-      maxMemoryKiB: config.memoryMiB * 1024,
+      maxMemoryKiB: (config.maxMemoryMiB ?? config.memoryMiB) * 1024,
       targetMemoryKiB: config.memoryMiB * 1024,
-      vcpus: Array.from({ length: config.vcpus }, () => true),
+      vcpus: Array.from({ length: config.maxVcpus ?? config.vcpus }, (_, i) => i < config.vcpus),
       startTime: this.#host.clock.wallBase.seconds,
       store: { port: storePort, frame: SPECIAL_PAGES.xenstore },
       console: { port: consolePort, frame: SPECIAL_PAGES.console },
@@ -212,7 +212,7 @@ export class GuestDomain {
 function noMemory(config: GuestConfig): UserError {
   return new UserError(
     `Domain "${config.name}" cannot be built.`,
-    `The host has no ${config.memoryMiB} MiB of memory left.`,
+    `The host has no ${config.maxMemoryMiB ?? config.memoryMiB} MiB of memory left.`,
     'Give it less memory, or end another domain.',
   )
 }

@@ -29,6 +29,9 @@ const MEMORY_BYTES = 2 ** 32
 /** Kept back for processors that are created later. */
 const PROCESSOR_BYTES = 512 * 1024
 const MAX_PROCESSORS = 128
+export const PAGES_PER_MIB = 256
+/** Pages beyond its memory that a domain may have: for its tables and special pages. */
+export const SLACK_PAGES = 256
 /** The time-stamp counter of guests, and in virtual time also the speed of their processors. */
 export const TSC_KHZ = 1_000_000
 
@@ -51,7 +54,20 @@ export interface GuestConfig {
   readonly name: string
   readonly commandLine: string
   readonly memoryMiB: number
+  /** It may have so much, and is built with it; it is asked to balloon down to its memory. */
+  readonly maxMemoryMiB?: number | undefined
   readonly vcpus: number
+  /** It may have so many vCPUs; those beyond `vcpus` are off line at first. */
+  readonly maxVcpus?: number | undefined
+  /** 32 hexadecimal digits with hyphens; one of the host's own if not given. */
+  readonly uuid?: string | undefined
+  /** Share of the processor against other domains; 256 if not given. */
+  readonly weight?: number | undefined
+  /** Per cent of one processor that it may take; no cap if 0 or not given. */
+  readonly cap?: number | undefined
+  readonly maxGrantFrames?: number | undefined
+  readonly maxMaptrackFrames?: number | undefined
+  readonly maxGrantVersion?: 1 | 2 | undefined
   /** Name of a processor model; `max` if not given. */
   readonly cpu?: string | undefined
   /** Event-channel ABIs it may use; every guest has two-level events. FIFO if not given. */
@@ -76,6 +92,7 @@ export class XenHost {
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
+  #created = 0
 
   constructor(options: XenHostOptions) {
     this.memory = new HostMemory(MEMORY_BYTES)
@@ -129,10 +146,15 @@ export class XenHost {
     this.#pendingPolicy = policy
     const domain = this.hypervisor.createDomain({
       name: config.name,
-      uuid: uuidOf(this.#guests.size + 1),
-      vcpus: config.vcpus,
+      uuid: config.uuid === undefined ? uuidOf(++this.#created) : uuidBytes(config.uuid),
+      vcpus: config.maxVcpus ?? config.vcpus,
       // libxl gives a PVH domain the RAM it asked for, its tables and special pages, and slack.
-      maxPages: config.memoryMiB * 256 + 256,
+      maxPages: (config.maxMemoryMiB ?? config.memoryMiB) * PAGES_PER_MIB + SLACK_PAGES,
+      ...given('weight', config.weight),
+      ...given('cap', config.cap),
+      ...given('maxGrantFrames', config.maxGrantFrames),
+      ...given('maxMaptrackFrames', config.maxMaptrackFrames),
+      ...given('maxGrantVersion', config.maxGrantVersion),
       ...(maxEventChannels !== undefined && { maxPort: maxEventChannels }),
       ...(eventChannelAbi && { eventAbis: eventChannelAbi }),
       tscKhz: TSC_KHZ,
@@ -171,6 +193,11 @@ export class XenHost {
   }
 }
 
+/** A field of an object, unless its value is undefined. */
+function given<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: V }
+}
+
 /** Every processor of the host draws other numbers. */
 function seedOf(seed: bigint, domid: number, vcpu: number): bigint {
   return seed ^ (BigInt(domid) << 32n) ^ (BigInt(vcpu) << 48n)
@@ -202,7 +229,7 @@ function policyFor(config: GuestConfig): CpuidPolicy {
     )
   }
   return CpuidPolicy.of(model, IMPLEMENTED_FEATURES, {
-    topology: { cores: config.vcpus, threadsPerCore: 1, smtShift: 1 },
+    topology: { cores: config.maxVcpus ?? config.vcpus, threadsPerCore: 1, smtShift: 1 },
     tscKhz: TSC_KHZ,
   })
 }
@@ -216,6 +243,11 @@ function cpuidOf(
 ): ReturnType<CpuidPolicy['leaf']> {
   const cpu = domain.vcpus[vcpu]?.processor as X86Processor
   return policy.leaf(leaf, subleaf, cpu.cpuidState(vcpu * 2))
+}
+
+function uuidBytes(uuid: string): Uint8Array {
+  const digits = uuid.replaceAll('-', '')
+  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16))
 }
 
 /** A UUID that says which domain of the host it is (version 8: free form). */
