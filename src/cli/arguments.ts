@@ -46,6 +46,11 @@ export class Arguments {
     return this.text(name) !== undefined
   }
 
+  /** How often an option was given. */
+  count(name: string): number {
+    return this.inOrder.filter((given) => given.name === name).length
+  }
+
   number(name: string): number | undefined {
     const text = this.text(name)
     return text === undefined ? undefined : Number(text)
@@ -97,6 +102,13 @@ function checkComplete(verb: Verb, parsed: Arguments): void {
       `--${missing.name} ${missing.value} is ${missing.summary}.`,
     )
   }
+  if (parsed.operands.length < (verb.leastOperands ?? 0)) {
+    throw usage(
+      verb,
+      `"${verb.name}" needs more: ${verb.operands ?? 'an operand'}.`,
+      parsed.operands.length === 0 ? 'Nothing was given.' : `Given: ${parsed.operands.join(' ')}.`,
+    )
+  }
   const surplus = parsed.operands[verb.mostOperands ?? 0]
   if (surplus !== undefined) {
     const takes = verb.operands ? `takes ${verb.operands}` : 'takes options only'
@@ -121,7 +133,9 @@ function checkedValue(
     if (token.value === undefined) return ''
     throw usage(verb, `${name} takes no value.`, `It was given "${token.value}".`)
   }
-  const { value } = token
+  // As xl's manual writes it: -f=FILE.
+  const isShort = !token.rawName.startsWith('--')
+  const value = isShort && token.inlineValue ? token.value?.replace(/^=/, '') : token.value
   // The next option in place of the value: somebody forgot the value.
   const isOption = !token.inlineValue && options.some((other) => value === `--${other.name}`)
   if (value === undefined || isOption) {

@@ -22,7 +22,7 @@ export interface DomainConfig {
   /** Path of the kernel image, or its bytes. */
   readonly kernel: string | Uint8Array
   /** Path of the ramdisk, or its bytes. */
-  readonly ramdisk?: string | Uint8Array
+  readonly ramdisk?: string | Uint8Array | undefined
   readonly cmdline: string
   readonly memoryMiB: number
   /** It may have so much, and is asked to balloon down to `memoryMiB`; the same if not given. */
@@ -42,7 +42,7 @@ export interface DomainConfig {
   /** It is built, but does not run until it is unpaused. */
   readonly isPaused?: boolean | undefined
   /** Name of the processor model that the guest sees. */
-  readonly cpu?: string
+  readonly cpu?: string | undefined
   /** Event-channel ABIs it may use; two-level events are always there. FIFO if not given. */
   readonly eventChannelAbi?: readonly EventAbiName[]
   /** Event channels it may have at most; 1023 if not given. */

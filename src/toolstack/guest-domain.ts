@@ -4,7 +4,8 @@
 import { Bug, UserError } from '../base/errors.ts'
 import { ConsoleRing } from '../backends/console/ring.ts'
 import type { RingPage } from '../backends/ring-page.ts'
-import { removeDomainTree, writeDomainTree } from '../backends/xenstore/domain-tree.ts'
+import type { XenstoreClient } from '../backends/xenstore/client.ts'
+import { removeDomainTree, renameDomain, writeDomainTree } from '../backends/xenstore/domain-tree.ts'
 import { pvhAcpiTables } from '../machine/acpi/pvh-tables.ts'
 import * as S from '../x86/state.ts'
 import { updateWalker } from '../x86/system/control-registers.ts'
@@ -47,11 +48,14 @@ export class GuestDomain {
   readonly config: GuestConfig
   readonly console: ConsoleRing
   readonly layout: PvhLayout
+  /** What its balloon driver is asked for. */
+  memoryTargetKiB: number
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
   readonly #host: XenHost
   readonly #channels: HostChannel[] = []
   readonly #pages: HostPage[] = []
+  #name: string
   #isDestroyed = false
 
   /** @throws UserError if the images do not fit or the host has no memory left */
@@ -59,9 +63,12 @@ export class GuestDomain {
     this.#host = host
     this.domain = domain
     this.config = config
+    this.#name = config.name
+    this.memoryTargetKiB = config.memoryMiB * 1024
     this.layout = this.#build(images)
     const consolePage = this.#ringPage(SPECIAL_PAGES.console)
-    this.console = new ConsoleRing(consolePage.page)
+    const onRefusal = (reason: string) => host.log(`d${domain.domid} ${this.#name}: ${reason}`)
+    this.console = new ConsoleRing(consolePage.page, { onRefusal })
     const consolePort = this.#connect(consolePage, () => this.console.onEvent())
     const storePage = this.#ringPage(SPECIAL_PAGES.xenstore)
     const storePort = this.#connect(storePage, () => store.onEvent())
@@ -73,6 +80,26 @@ export class GuestDomain {
     params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
     this.#writeTree(consolePort, storePort)
     this.#enter()
+  }
+
+  /** What it is called now. */
+  get name(): string {
+    return this.#name
+  }
+
+  rename(name: string): void {
+    this.#name = name
+    renameDomain(this.#host.xenstore, this.domain.domid, this.uuid, name)
+  }
+
+  /** The store, as the control domain sees it. */
+  get xenstore(): XenstoreClient {
+    return this.#host.xenstore
+  }
+
+  /** It was built with so much; more would need hot-plug. */
+  get maxMemoryMiB(): number {
+    return this.config.maxMemoryMiB ?? this.config.memoryMiB
   }
 
   get uuid(): string {
@@ -111,7 +138,7 @@ export class GuestDomain {
     const acpi = pvhAcpiTables({ vcpus: config.maxVcpus ?? config.vcpus })
     const build: PvhConfig = {
       kernel: images.kernel,
-      memoryBytes: (config.maxMemoryMiB ?? config.memoryMiB) * 2 ** 20,
+      memoryBytes: this.maxMemoryMiB * 2 ** 20,
       commandLine: config.commandLine,
       ramdisk: images.ramdisk,
       acpi: { rsdp: acpi.rsdp, tables: acpi.pieces },
@@ -167,7 +194,7 @@ export class GuestDomain {
       name: config.name,
       uuid: this.uuid,
       type: 'pvh',
-      maxMemoryKiB: (config.maxMemoryMiB ?? config.memoryMiB) * 1024,
+      maxMemoryKiB: this.maxMemoryMiB * 1024,
       targetMemoryKiB: config.memoryMiB * 1024,
       vcpus: Array.from({ length: config.maxVcpus ?? config.vcpus }, (_, i) => i < config.vcpus),
       startTime: this.#host.clock.wallBase.seconds,

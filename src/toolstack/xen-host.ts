@@ -89,6 +89,8 @@ export class XenHost {
   readonly xenstored: Xenstored
   readonly xenstore: XenstoreClient
   readonly clock: Clock
+  /** Takes lines for the host's log, such as what a hostile guest was refused. */
+  log: (line: string) => void = () => {}
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
