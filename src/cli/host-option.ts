@@ -2,6 +2,7 @@
 
 import { UserError } from '../base/errors.ts'
 import type { HostClient } from '../node/host-process/client.ts'
+import type { DomainInfo } from '../toolstack/domain-info.ts'
 import type { Arguments } from './arguments.ts'
 import type { Context, OptionDefinition } from './verb.ts'
 
@@ -49,4 +50,16 @@ function noHost(name: string): UserError {
     `${why}: the first "create" starts it.`,
     'Create one (xenolith create FILE), or name another host (--host NAME).',
   )
+}
+
+/** The domains that the operands name, or all; none if no host process runs. */
+export async function chosenDomains(args: Arguments, context: Context): Promise<DomainInfo[]> {
+  if (args.operands.length === 0) {
+    const client = await hostIfAny(args, context)
+    return client ? [...(await client.call('list', {}))] : []
+  }
+  const client = await runningHost(args, context)
+  const found = []
+  for (const domain of args.operands) found.push(await client.call('find', { domain }))
+  return found
 }

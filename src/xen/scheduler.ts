@@ -140,12 +140,11 @@ export class Scheduler {
       if (credit.mayRun(now)) runnable.push(domain)
       else if (!renewCredit.isSet) renewCredit.set(credit.renewsAt)
     }
-    if (this.#world.clock instanceof VirtualClock) return runnable
+    if (runnable.length === 0 || this.#world.clock instanceof VirtualClock) return runnable
     let least = Number.POSITIVE_INFINITY
     for (const { credit } of runnable) least = Math.min(least, credit.charged)
     // Who comes back from sleep has the least of all: what counts is who has been running.
     this.#leastCharged = Math.max(this.#leastCharged, least)
-    if (runnable.length === 0) return runnable
     for (const { credit } of runnable) credit.forgetSavings(this.#leastCharged)
     const floor = Math.min(...runnable.map(({ credit }) => credit.charged))
     return runnable.filter(({ credit }) => credit.isDue(floor))

@@ -76,9 +76,11 @@ function pushWord(source: Source, start: number, push: Push): number {
   const strange = /^[^\s=,;[\]#'"]+/.exec(rest)?.[0] ?? rest.charAt(0)
   const place = { source, start, end: start + strange.length }
   const lower = strange.toLowerCase()
-  const hint = /^[a-z][_0-9a-z]*$/.test(lower)
-    ? `keys are written in lower case: ${lower}`
-    : 'a string stands in quotes'
+  const hint = /\d/.test(source.text.charAt(start - 1))
+    ? 'a number has no unit here'
+    : /^[a-z][_0-9a-z]*$/.test(lower)
+      ? `keys are written in lower case: ${lower}`
+      : 'a string stands in quotes'
   throw new GuestFileError({ place, message: `"${strange}" has no place here`, hint })
 }
 
