@@ -5,10 +5,16 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { commandLineReference } from './generate-command-line.ts'
 import { eventGuests } from './generate-event-guests.ts'
+import { guestFileReference } from './generate-guest-file.ts'
+import { manualPage } from './generate-manual.ts'
+import { xlReference } from './generate-xl.ts'
 
 /** By file: makes its text, and may look at what it is now. */
 const FILES: Record<string, (present: string | undefined) => string> = {
   'docs/reference/command-line.md': commandLineReference,
+  'docs/man/xenolith.1': manualPage,
+  'docs/reference/guest-file.md': guestFileReference,
+  'docs/reference/xl.md': xlReference,
   'src/toolstack/event-bench/programs.ts': eventGuests,
 }
 

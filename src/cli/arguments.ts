@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { Bug, UserError } from '../base/errors.ts'
 import { didYouMean } from '../base/did-you-mean.ts'
 import type { OptionDefinition, Verb } from './verb.ts'
+import { ABSENT_FLAGS } from './xl-absent.ts'
 
 /** The command was called wrongly; ends with status 2. */
 export class UsageError extends UserError {}
@@ -165,6 +166,10 @@ function checkNumber(verb: Verb, option: OptionDefinition, text: string): void {
 }
 
 function unknownOption(verb: Verb, raw: string, options: readonly OptionDefinition[]): UsageError {
+  const reason = ABSENT_FLAGS[verb.name]?.[raw]
+  if (reason !== undefined) {
+    return usage(verb, `"${verb.name}" has no ${raw} here, as xl has it.`, `The reason: ${reason}.`)
+  }
   const near = didYouMean(
     raw.replace(/^-+/, ''),
     options.map(({ name }) => name),

@@ -5,10 +5,12 @@ import { EXIT_STATUSES } from './exit-status.ts'
 import type { OptionDefinition, Verb } from './verb.ts'
 
 const WIDTH = 80
+/** Verbs with an example in the help of the whole: the first ones of the table. */
+const MOST_EXAMPLES = 6
 
 /** The help of the whole command. */
 export function generalHelp(verbs: readonly Verb[]): string {
-  const examples = verbs.flatMap((verb) => verb.examples.slice(0, 1))
+  const examples = verbs.slice(0, MOST_EXAMPLES).flatMap((verb) => verb.examples.slice(0, 1))
   const table = verbs.map(({ name, summary }): [string, string] => [name, summary])
   return [
     'xenolith VERB [OPTIONS]: runs Xen guests with no hardware and no root.',

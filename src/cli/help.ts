@@ -5,6 +5,7 @@ import { didYouMean } from '../base/did-you-mean.ts'
 import { EXIT_OK } from './exit-status.ts'
 import { generalHelp, verbHelp } from './help-text.ts'
 import type { Verb } from './verb.ts'
+import { absentVerb } from './xl-absent.ts'
 
 /**
  * The verb of that name.
@@ -13,6 +14,14 @@ import type { Verb } from './verb.ts'
 export function findVerb(verbs: readonly Verb[], name: string): Verb {
   const verb = verbs.find((candidate) => candidate.name === name)
   if (verb) return verb
+  const absent = absentVerb(name)
+  if (absent) {
+    throw new UsageError(
+      `There is no "${name}" here, as xl has it.`,
+      `The reason: ${absent.why}.`,
+      '"xenolith help" lists the verbs; docs/reference/xl.md compares them with those of xl.',
+    )
+  }
   const near = didYouMean(
     name,
     verbs.map((candidate) => candidate.name),

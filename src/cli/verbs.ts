@@ -1,6 +1,7 @@
 // The table of verbs, in the order in which the help lists them.
 
 import { bench } from './bench.ts'
+import { completion } from './completion.ts'
 import { configUpdate } from './config-update.ts'
 import { console } from './console.ts'
 import { create } from './create.ts'
@@ -52,6 +53,7 @@ export const VERBS: readonly Verb[] = [
   dmesg,
   debugKeys,
   host,
+  completion,
   bench,
   help,
   version,

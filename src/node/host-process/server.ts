@@ -4,6 +4,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { UserError } from '../../base/errors.ts'
+import { checkParameters } from './check-parameters.ts'
 import { serveConsole } from './console-connection.ts'
 import { OPERATIONS, type OperationWorld } from './operations.ts'
 import { type AnswerLine, CONSOLE_PROTOCOL, type OperationName, type SentError } from './protocol.ts'
@@ -42,6 +43,7 @@ async function handle(
   const send = (line: AnswerLine) => response.write(`${JSON.stringify(line)}\n`)
   try {
     const parameters = await bodyOf(request)
+    checkParameters(name as OperationName, parameters)
     const operation = OPERATIONS[name as OperationName] as (
       world: OperationWorld,
       parameters: unknown,
@@ -69,7 +71,7 @@ function sentError(error: unknown): SentError {
   return { kind: 'bug', what: trace, why: '', remedy: '' }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
+async function bodyOf(request: IncomingMessage): Promise<object> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of request as AsyncIterable<Uint8Array>) {

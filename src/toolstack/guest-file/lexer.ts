@@ -92,6 +92,7 @@ function pushString(source: Source, start: number, push: Push): number {
   for (let at = start + 1; at < stop; ) {
     const char = text.charAt(at)
     if (char === quote) return push('string', start, at + 1, value)
+    if (char === '\\' && at + 1 === stop) break
     const [piece, length] = char === '\\' ? escape(source, at) : [char, 1]
     value += piece
     at += length
