@@ -26,9 +26,10 @@ import { GuestDomain, type GuestImages } from './guest-domain.ts'
 const PAGE = 4096
 /** All that 32-bit addresses reach. Pages that nobody touches cost the machine nothing. */
 const MEMORY_BYTES = 2 ** 32
-/** Kept back for processors that are created later. */
-const PROCESSOR_BYTES = 512 * 1024
-const MAX_PROCESSORS = 128
+/** Kept back for processors that are created later: state, TLB and jump cache of each. */
+const PROCESSOR_BYTES = 1036 * 1024
+/** All vCPUs of all domains together; a domain has 128 at most. */
+const MAX_PROCESSORS = 256
 export const PAGES_PER_MIB = 256
 /** Pages beyond its memory that a domain may have: for its tables and special pages. */
 export const SLACK_PAGES = 256
@@ -145,6 +146,7 @@ export class XenHost {
     const policy = policyFor(config)
     const { maxEventChannels, eventChannelAbi } = config
     if (maxEventChannels !== undefined) checkMaxEventChannels(config.name, maxEventChannels)
+    this.#checkProcessors(config)
     this.#pendingPolicy = policy
     const domain = this.hypervisor.createDomain({
       name: config.name,
@@ -185,6 +187,17 @@ export class XenHost {
   /** One round of all processors. */
   step(): StepResult {
     return this.hypervisor.step()
+  }
+
+  /** Known beforehand: a domain whose last processor does not fit would leave the others behind. */
+  #checkProcessors({ name, vcpus, maxVcpus = vcpus }: GuestConfig): void {
+    const present = this.hypervisor.domainsInOrder().reduce((sum, one) => sum + one.vcpus.length, 0)
+    if (present + maxVcpus <= MAX_PROCESSORS) return
+    throw new UserError(
+      `Domain "${name}" cannot be created.`,
+      `The host has ${present} vCPUs already, and ${MAX_PROCESSORS} at most.`,
+      'End another domain, or start a second host: xenolith create --host NAME …',
+    )
   }
 
   #policyOf(domain: Domain): CpuidPolicy {
