@@ -42,7 +42,9 @@ function sectionText(title: string): string[] {
     '',
     '| key | value | here | |',
     '| --- | --- | --- | --- |',
-    ...keys.map(({ name, kind, status, note }) => `| \`${name}\` | ${kind} | ${status} | ${note} |`),
+    ...keys.map(
+      ({ name, kind, status, note }) => `| \`${name}\` | ${kind} | ${status} | ${note} |`,
+    ),
     '',
   ]
 }

@@ -59,7 +59,15 @@ function verbLines(verb: Verb): string[] {
     roff(`${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`),
     ...description.flatMap((paragraph) => ['.PP', roff(paragraph)]),
     ...options.flatMap((option) => ['.TP', `.B ${roff(optionUsage(option))}`, roff(about(option))]),
-    ...examples.flatMap(([command, what]) => ['.PP', roff(`${what}:`), '.RS', '.nf', roff(command), '.fi', '.RE']),
+    ...examples.flatMap(([command, what]) => [
+      '.PP',
+      roff(`${what}:`),
+      '.RS',
+      '.nf',
+      roff(command),
+      '.fi',
+      '.RE',
+    ]),
   ]
 }
 

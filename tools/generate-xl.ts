@@ -24,7 +24,9 @@ export function xlReference(): string {
     '',
     '| verb of xl | why not |',
     '| --- | --- |',
-    ...ABSENT_VERBS.map(({ name, why, isPlanned }) => `| \`${name}\` | ${why}${isPlanned ? ' (to come)' : ''} |`),
+    ...ABSENT_VERBS.map(
+      ({ name, why, isPlanned }) => `| \`${name}\` | ${why}${isPlanned ? ' (to come)' : ''} |`,
+    ),
     '',
     '## Flags that are not here',
     '',
@@ -32,7 +34,8 @@ export function xlReference(): string {
     '| --- | --- | --- |',
     ...Object.entries(ABSENT_FLAGS).flatMap(([verb, flags]) =>
       Object.entries(flags).map(
-        ([flag, why]) => `| ${verb === '' ? 'before the verb' : `\`${verb}\``} | \`${flag}\` | ${why} |`,
+        ([flag, why]) =>
+          `| ${verb === '' ? 'before the verb' : `\`${verb}\``} | \`${flag}\` | ${why} |`,
       ),
     ),
     '',

@@ -18,7 +18,9 @@ export function completionScript(shell: Shell, verbs: readonly Verb[]): string {
 /** For a verb: what its options are, and what follows each of those with a value. */
 function verbCase(shell: Shell, verb: Verb): string {
   const options = [...verb.options, HELP_OPTION]
-  const words = options.flatMap(({ name, short }) => (short ? [`--${name}`, `-${short}`] : [`--${name}`]))
+  const words = options.flatMap(({ name, short }) =>
+    short ? [`--${name}`, `-${short}`] : [`--${name}`],
+  )
   const values = options.filter(({ value }) => value !== undefined)
   const previous = values.map((option) => {
     const pattern = option.short ? `--${option.name}|-${option.short}` : `--${option.name}`
@@ -74,7 +76,9 @@ complete -F _xenolith xenolith ./xenolith
 }
 
 function zsh(verbs: readonly Verb[], cases: readonly string[]): string {
-  const described = verbs.map(({ name, summary }) => `    '${name}:${summary.replaceAll("'", "'\\''")}'`)
+  const described = verbs.map(
+    ({ name, summary }) => `    '${name}:${summary.replaceAll("'", "'\\''")}'`,
+  )
   return `#compdef xenolith
 # Completion of xenolith for zsh: source <(xenolith completion zsh)
 _xenolith_files() { _files; }

@@ -97,7 +97,11 @@ async function follow(
     if (event.event === 'restarted' && event.name === name) id = event.id
     if (event.id !== id) continue
     name = event.name
-    if (event.event === 'phase' && hasPhases && (event.detail === 'kernel' || event.detail === 'init')) {
+    if (
+      event.event === 'phase' &&
+      hasPhases &&
+      (event.detail === 'kernel' || event.detail === 'init')
+    ) {
       note(`${event.detail.padEnd(24)} ${((event.ms ?? 0) / 1000).toFixed(1)} s`)
     }
     if (event.event === 'shutdown') note(`ended (${event.detail})`)

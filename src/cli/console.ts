@@ -20,7 +20,14 @@ export const console: Verb = {
       choices: ['pv'],
       summary: 'kind of console; PVH guests have one of kind pv',
     },
-    { name: 'number', short: 'n', value: 'NUM', kind: 'integer', most: 0, summary: 'which console' },
+    {
+      name: 'number',
+      short: 'n',
+      value: 'NUM',
+      kind: 'integer',
+      most: 0,
+      summary: 'which console',
+    },
     {
       name: 'history',
       summary: 'print all that is kept since boot, and end; also of a domain that is gone',

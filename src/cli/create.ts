@@ -97,7 +97,8 @@ function explain({ guest, origins }: GuestFileReading): string {
     const key = KEY_OF[field] ?? field
     const isUnset = value === undefined || (Array.isArray(value) && value.length === 0)
     if (isUnset) return []
-    const origin = key === 'cmdline' ? (origins[key] ?? origins['extra'] ?? origins['root']) : origins[key]
+    const origin =
+      key === 'cmdline' ? (origins[key] ?? origins['extra'] ?? origins['root']) : origins[key]
     return [[`${key} = ${JSON.stringify(value)}`, origin ?? 'default']]
   })
   const width = Math.min(48, Math.max(...lines.map(([line]) => line.length)))

@@ -29,11 +29,14 @@ export function endVerb(request: 'poweroff' | 'reboot'): Verb {
       HOST_OPTION,
     ],
     examples: [
-      [`xenolith ${name} web`, `ask the domain "web" to ${name === 'reboot' ? 'reboot' : 'shut down'}`],
+      [
+        `xenolith ${name} web`,
+        `ask the domain "web" to ${name === 'reboot' ? 'reboot' : 'shut down'}`,
+      ],
       [`xenolith ${name} -a -w`, 'ask all, and wait for the last one'],
     ],
     description: [
-      "Returns when the guest was asked. What it does is up to its system, and what becomes of the " +
+      'Returns when the guest was asked. What it does is up to its system, and what becomes of the ' +
         `domain then to on_${request} of its guest file.`,
     ],
     async run(args, context) {

@@ -14,7 +14,12 @@ import { type Arguments, UsageError } from './arguments.ts'
 import type { Context, OptionDefinition } from './verb.ts'
 
 export const GUEST_FILE_OPTIONS: readonly OptionDefinition[] = [
-  { name: 'defconfig', short: 'f', value: 'FILE', summary: 'the guest file, in place of CONFIGFILE' },
+  {
+    name: 'defconfig',
+    short: 'f',
+    value: 'FILE',
+    summary: 'the guest file, in place of CONFIGFILE',
+  },
   { name: 'strict', summary: 'unknown keys are errors, not warnings' },
 ]
 
@@ -54,7 +59,7 @@ function sourcesOf(args: Arguments, operands: readonly string[]): Source[] {
     throw new UsageError(
       `"${surplus}" is too much.`,
       `The guest file is "${file}"; what changes it is KEY=VALUE.`,
-      'Put settings with blanks in quotes: \'memory=512; vcpus=2\'',
+      "Put settings with blanks in quotes: 'memory=512; vcpus=2'",
     )
   }
   const extra = operands.filter((operand) => !isFile(operand)).join('\n')

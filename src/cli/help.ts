@@ -5,7 +5,7 @@ import { didYouMean } from '../base/did-you-mean.ts'
 import { EXIT_OK } from './exit-status.ts'
 import { generalHelp, verbHelp } from './help-text.ts'
 import type { Verb } from './verb.ts'
-import { absentVerb } from './xl-absent.ts'
+import { ABSENT_FLAGS, absentVerb } from './xl-absent.ts'
 
 /**
  * The verb of that name.
@@ -14,6 +14,14 @@ import { absentVerb } from './xl-absent.ts'
 export function findVerb(verbs: readonly Verb[], name: string): Verb {
   const verb = verbs.find((candidate) => candidate.name === name)
   if (verb) return verb
+  const flag = ABSENT_FLAGS['']?.[name]
+  if (flag !== undefined) {
+    throw new UsageError(
+      `There is no ${name} before the verb here, as xl has it.`,
+      `The reason: ${flag}.`,
+      '"xenolith help" lists the verbs; options follow them.',
+    )
+  }
   const absent = absentVerb(name)
   if (absent) {
     throw new UsageError(
@@ -38,7 +46,7 @@ export const help: Verb = {
   summary: 'show what the verbs do',
   operands: '[VERB]',
   mostOperands: 1,
-  options: [],
+  options: [{ name: 'long', summary: 'for xl; all verbs are listed anyway' }],
   examples: [['xenolith help run', 'everything about one verb']],
   async run({ operands: [name] }, { verbs, stdout }) {
     stdout.write(name === undefined ? generalHelp(verbs) : verbHelp(findVerb(verbs, name)))

@@ -13,7 +13,12 @@ export const host: Verb = {
   name: 'host',
   summary: 'run a host process, which domains live in',
   options: [
-    { name: 'name', value: 'NAME', summary: 'its name, for several hosts side by side', otherwise: 'default' },
+    {
+      name: 'name',
+      value: 'NAME',
+      summary: 'its name, for several hosts side by side',
+      otherwise: 'default',
+    },
     { name: 'stop', summary: 'stop it' },
     { name: 'force', summary: 'with --stop: destroy the domains that it has' },
     { name: 'list', summary: 'list the hosts of this user' },
@@ -49,7 +54,10 @@ export const host: Verb = {
     if (args.flag('list')) return listHosts(context, args.flag('json'))
     if (args.flag('stop')) {
       const name = args.text('name')
-      const client = name === undefined ? await runningHost(args, context) : await context.connectHost(name, false)
+      const client =
+        name === undefined
+          ? await runningHost(args, context)
+          : await context.connectHost(name, false)
       await client?.call('stop', { isForced: args.flag('force') })
       return EXIT_OK
     }

@@ -36,7 +36,8 @@ export const list: Verb = {
   ],
   async run(args, context) {
     const { operands } = args
-    const client = operands.length > 0 ? await runningHost(args, context) : await hostIfAny(args, context)
+    const client =
+      operands.length > 0 ? await runningHost(args, context) : await hostIfAny(args, context)
     const domains = client ? await chosen(client, operands) : []
     const { stdout } = context
     if (args.flag('names')) stdout.write(domains.map(({ name }) => `${name}\n`).join(''))
@@ -44,7 +45,12 @@ export const list: Verb = {
     else if (args.flag('long')) {
       const long = []
       for (const domain of domains) {
-        long.push(longForm(domain, await (client as HostClient).call('file', { domain: String(domain.id) })))
+        long.push(
+          longForm(
+            domain,
+            await (client as HostClient).call('file', { domain: String(domain.id) }),
+          ),
+        )
       }
       stdout.write(`${JSON.stringify(long, undefined, 4)}\n`)
     } else {

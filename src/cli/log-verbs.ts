@@ -16,7 +16,9 @@ export const dmesg: Verb = {
   async run(args, context) {
     const client = await runningHost(args, context)
     const lines = await client.call('dmesg', { isCleared: args.flag('clear') })
-    const text = args.flag('json') ? `${JSON.stringify(lines)}\n` : lines.map((l) => `${l}\n`).join('')
+    const text = args.flag('json')
+      ? `${JSON.stringify(lines)}\n`
+      : lines.map((l) => `${l}\n`).join('')
     context.stdout.write(text)
     return EXIT_OK
   },

@@ -10,8 +10,23 @@ export const schedCredit2: Verb = {
   summary: 'show or set how much of the processor domains may take',
   options: [
     { name: 'domain', short: 'd', value: 'DOMAIN', summary: 'the domain to show or change' },
-    { name: 'weight', short: 'w', value: 'WEIGHT', kind: 'integer', least: 1, most: 65535, summary: 'its weight: twice as much gets twice the time; 256 at first' },
-    { name: 'cap', short: 'c', value: 'CAP', kind: 'integer', most: 65535, summary: 'per cent of one processor that it may take; 0 for no cap' },
+    {
+      name: 'weight',
+      short: 'w',
+      value: 'WEIGHT',
+      kind: 'integer',
+      least: 1,
+      most: 65535,
+      summary: 'its weight: twice as much gets twice the time; 256 at first',
+    },
+    {
+      name: 'cap',
+      short: 'c',
+      value: 'CAP',
+      kind: 'integer',
+      most: 65535,
+      summary: 'per cent of one processor that it may take; 0 for no cap',
+    },
     JSON_OPTION,
     HOST_OPTION,
   ],
@@ -40,7 +55,8 @@ export const schedCredit2: Verb = {
       await client.call('credit', { domain, weight, cap })
       return EXIT_OK
     }
-    const client = domain === undefined ? await hostIfAny(args, context) : await runningHost(args, context)
+    const client =
+      domain === undefined ? await hostIfAny(args, context) : await runningHost(args, context)
     const domains =
       domain === undefined
         ? ((await client?.call('list', {})) ?? [])

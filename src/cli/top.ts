@@ -8,8 +8,7 @@ import { EXIT_OK } from './exit-status.ts'
 import { HOST_OPTION, JSON_OPTION, runningHost } from './host-option.ts'
 import type { Context, Verb } from './verb.ts'
 
-const HEAD =
-  '      NAME  STATE   CPU(sec) CPU(%)     MEM(k) MEM(%)  MAXMEM(k) MAXMEM(%) VCPUS'
+const HEAD = '      NAME  STATE   CPU(sec) CPU(%)     MEM(k) MEM(%)  MAXMEM(k) MAXMEM(%) VCPUS'
 const CTRL_C = 3
 const ENTER_SCREEN = '\x1b[?1049h\x1b[?25l'
 const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l'
@@ -21,8 +20,25 @@ export const top: Verb = {
   name: 'top',
   summary: 'watch the domains and what they take',
   options: [
-    { name: 'delay', short: 'd', value: 'SECONDS', kind: 'number', least: 0.1, most: 3600, summary: 'between two looks', otherwise: '3' },
-    { name: 'iterations', short: 'i', value: 'N', kind: 'integer', least: 1, summary: 'look so often, then end', otherwise: 'until q is typed; once where there is no terminal' },
+    {
+      name: 'delay',
+      short: 'd',
+      value: 'SECONDS',
+      kind: 'number',
+      least: 0.1,
+      most: 3600,
+      summary: 'between two looks',
+      otherwise: '3',
+    },
+    {
+      name: 'iterations',
+      short: 'i',
+      value: 'N',
+      kind: 'integer',
+      least: 1,
+      summary: 'look so often, then end',
+      otherwise: 'until q is typed; once where there is no terminal',
+    },
     { name: 'batch', short: 'b', summary: 'print one table below the other' },
     JSON_OPTION,
     HOST_OPTION,
@@ -39,7 +55,8 @@ export const top: Verb = {
       !args.flag('batch') &&
       !args.flag('json')
     const delayMs = (args.number('delay') ?? 3) * 1000
-    const most = args.number('iterations') ?? (isLive || args.flag('batch') ? Number.POSITIVE_INFINITY : 1)
+    const most =
+      args.number('iterations') ?? (isLive || args.flag('batch') ? Number.POSITIVE_INFINITY : 1)
     const look = new Look(client, args.flag('json'))
     return isLive ? watch(look, delayMs, most, context) : print(look, delayMs, most, context)
   },

@@ -30,7 +30,9 @@ export const uptime: Verb = {
     rows.push(...(await chosenDomains(args, context)))
     const { stdout } = context
     if (args.flag('json')) {
-      stdout.write(`${JSON.stringify(rows.map(({ name, id, uptime }) => ({ name, id, uptime })))}\n`)
+      stdout.write(
+        `${JSON.stringify(rows.map(({ name, id, uptime }) => ({ name, id, uptime })))}\n`,
+      )
     } else if (args.flag('short')) {
       const now = new Date().toTimeString().slice(0, 8)
       for (const { name, id, uptime } of rows) {

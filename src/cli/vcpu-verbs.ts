@@ -18,7 +18,9 @@ export const vcpuList: Verb = {
     const domains = await chosenDomains(args, context)
     const { stdout } = context
     if (args.flag('json')) {
-      stdout.write(`${JSON.stringify(domains.map(({ id, name, vcpus }) => ({ id, name, vcpus })))}\n`)
+      stdout.write(
+        `${JSON.stringify(domains.map(({ id, name, vcpus }) => ({ id, name, vcpus })))}\n`,
+      )
       return EXIT_OK
     }
     const head = ['ID', 'VCPU', 'CPU', 'State'].map((word) => word.padStart(5)).join(' ')
@@ -53,7 +55,11 @@ export const vcpuSet = domainVerb({
   leastOperands: 2,
   mostOperands: 2,
   options: [
-    { name: 'ignore-host', short: 'i', summary: 'for xl, which compares with the processors it has' },
+    {
+      name: 'ignore-host',
+      short: 'i',
+      summary: 'for xl, which compares with the processors it has',
+    },
   ],
   examples: [['xenolith vcpu-set web 2', 'let "web" use two of its vCPUs']],
   description: [

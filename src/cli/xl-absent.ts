@@ -14,18 +14,16 @@ function absent(why: string, names: readonly string[], isPlanned = false): Absen
 }
 
 export const ABSENT_VERBS: readonly AbsentVerb[] = [
-  ...absent('the block backend is not connected to domains yet', [
-    'block-attach',
-    'block-detach',
-    'block-list',
-    'cd-insert',
-    'cd-eject',
-  ], true),
-  ...absent('the network backend is not connected to domains yet', [
-    'network-attach',
-    'network-detach',
-    'network-list',
-  ], true),
+  ...absent(
+    'the block backend is not connected to domains yet',
+    ['block-attach', 'block-detach', 'block-list', 'cd-insert', 'cd-eject'],
+    true,
+  ),
+  ...absent(
+    'the network backend is not connected to domains yet',
+    ['network-attach', 'network-detach', 'network-list'],
+    true,
+  ),
   ...absent('domains cannot be saved yet', ['save', 'restore', 'dump-core'], true),
   ...absent('domains cannot move to another host', ['migrate', 'remus']),
   ...absent('the host has one processor, on which all vCPUs run', ['vcpu-pin']),
@@ -100,7 +98,6 @@ export const ABSENT_FLAGS: Readonly<Record<string, Readonly<Record<string, strin
     '--vncviewer': 'PVH guests have no screen',
     '--vncviewer-autopass': 'PVH guests have no screen',
   },
-  help: { '--long': 'help always lists all verbs' },
   list: {
     '--context': 'there are no security labels (XSM)',
     '--numa': 'there are no NUMA nodes',
@@ -121,4 +118,11 @@ export function absentVerb(name: string): AbsentVerb | undefined {
 }
 
 /** The verbs that xl does not have. */
-export const OWN_VERBS: readonly string[] = ['run', 'demo', 'host', 'completion', 'bench', 'version']
+export const OWN_VERBS: readonly string[] = [
+  'run',
+  'demo',
+  'host',
+  'completion',
+  'bench',
+  'version',
+]

@@ -5,7 +5,11 @@ import { Bug, UserError } from '../base/errors.ts'
 import { ConsoleRing } from '../backends/console/ring.ts'
 import type { RingPage } from '../backends/ring-page.ts'
 import type { XenstoreClient } from '../backends/xenstore/client.ts'
-import { removeDomainTree, renameDomain, writeDomainTree } from '../backends/xenstore/domain-tree.ts'
+import {
+  removeDomainTree,
+  renameDomain,
+  writeDomainTree,
+} from '../backends/xenstore/domain-tree.ts'
 import { pvhAcpiTables } from '../machine/acpi/pvh-tables.ts'
 import * as S from '../x86/state.ts'
 import { updateWalker } from '../x86/system/control-registers.ts'

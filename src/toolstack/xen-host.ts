@@ -262,7 +262,9 @@ function cpuidOf(
 
 function uuidBytes(uuid: string): Uint8Array {
   const digits = uuid.replaceAll('-', '')
-  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16))
+  return Uint8Array.from({ length: 16 }, (_, i) =>
+    Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
+  )
 }
 
 /** A UUID that says which domain of the host it is (version 8: free form). */

@@ -13,7 +13,13 @@ import { TINY_PROGRAMS, tinyPvhProgram } from '../../src/toolstack/image/tiny-ke
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-hosts-'))
 const run = join(folder, 'run')
-const env = { ...process.env, XENOLITH_RUNTIME_DIR: run, XENOLITH_HOST: '' }
+const env = {
+  ...process.env,
+  XENOLITH_RUNTIME_DIR: run,
+  XENOLITH_HOST: '',
+  // As the launcher does: what Node has compiled is kept, and a command starts in half the time.
+  NODE_COMPILE_CACHE: fileURLToPath(new URL('../../.cache/node', import.meta.url)),
+}
 
 after(() => {
   for (const name of ['default', 'lab']) xenolith('host', '--stop', '--force', '--name', name)
@@ -40,14 +46,20 @@ function xenolith(...args: string[]) {
 
 /** The process of a host, as it says it itself. */
 function pidOf(name = 'default'): number {
-  const hosts = JSON.parse(xenolith('host', '--list', '--json').out) as { name: string; pid: number }[]
+  const hosts = JSON.parse(xenolith('host', '--list', '--json').out) as {
+    name: string
+    pid: number
+  }[]
   return hosts.find((host) => host.name === name)?.pid ?? 0
 }
 
 test('without a host process there are no domains', () => {
   const list = xenolith('list')
   assert.equal(list.status, 0)
-  assert.equal(list.out, 'Name                                        ID   Mem VCPUs\tState\tTime(s)\n')
+  assert.equal(
+    list.out,
+    'Name                                        ID   Mem VCPUs\tState\tTime(s)\n',
+  )
   assert.ok(!existsSync(run), 'reading makes nothing')
   const destroy = xenolith('destroy', 'web')
   assert.equal(destroy.status, 1)
@@ -83,7 +95,10 @@ test('columns, flags and statuses are those of xl', () => {
   assert.equal(long.config.c_info.name, 'web')
   const unknown = xenolith('pause', 'wbe')
   assert.equal(unknown.status, 1)
-  assert.equal(unknown.err, 'There is no domain "wbe".\nDid you mean "web"?\n"xenolith list" shows all of them.\n')
+  assert.equal(
+    unknown.err,
+    'There is no domain "wbe".\nDid you mean "web"?\n"xenolith list" shows all of them.\n',
+  )
   assert.equal(xenolith('pause').status, 2)
   assert.equal(xenolith('rename', 'web').status, 2)
   assert.equal(xenolith('pause', 'web').status, 0)
@@ -116,7 +131,10 @@ test('a mistake in a guest file creates nothing, and says where it is', () => {
   const { status, out, err } = xenolith('create', guestFile('bad', 'memroy = 512\n'), '--strict')
   assert.equal(status, 1)
   assert.equal(out, '')
-  assert.match(err, /bad\.cfg:5:1: Unknown key "memroy"\n {4}5 \| memroy = 512\n {6}\| \^{6} {2}did you/)
+  assert.match(
+    err,
+    /bad\.cfg:5:1: Unknown key "memroy"\n {4}5 \| memroy = 512\n {6}\| \^{6} {2}did you/,
+  )
   assert.doesNotMatch(xenolith('list').out, /bad/)
 })
 

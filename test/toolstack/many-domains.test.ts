@@ -63,7 +63,10 @@ test('a host that has no room for another domain says so, and loses nothing by i
   const before = counters(server)
   await assert.rejects(server.create('third'), /has 256 vCPUs already, and 256 at most/)
   await server.client.call('destroy', { domain: 'second' })
-  await assert.rejects(server.create('large', 'waits', 'memory=100000'), /cannot be built|no 100000 MiB/)
+  await assert.rejects(
+    server.create('large', 'waits', 'memory=100000'),
+    /cannot be built|no 100000 MiB/,
+  )
   await server.create('second', 'waits', 'maxvcpus=128')
   assert.deepEqual(counters(server), before)
 })

@@ -13,7 +13,7 @@ import { FakeHost, type GuestBehaviour, POWEROFF } from './fake-host.ts'
 /** A file that exists and can stand for an image. */
 export const SOME_FILE = fileURLToPath(import.meta.url)
 
-interface CallOptions {
+export interface CallOptions {
   readonly guest?: GuestBehaviour
   /** What comes from standard input, which then ends. */
   readonly stdin?: string

@@ -86,7 +86,9 @@ function runQueueLines(table: DomainTable): string[] {
 function memoryLines(table: DomainTable): string[] {
   const { frames } = table.host.xen
   const kib = (pages: number) => `${pages * KIB_PER_PAGE}kB`
-  return [`Physical memory information: ${kib(frames.frames)} in all, ${kib(frames.freeFrames)} free`]
+  return [
+    `Physical memory information: ${kib(frames.frames)} in all, ${kib(frames.freeFrames)} free`,
+  ]
 }
 
 function hypercallLines(table: DomainTable): string[] {

@@ -13,7 +13,8 @@ table.listen((event) => {
 })
 
 const list = async () => (await client.call('list', {})).map(({ name }) => name)
-const seen = (name: string) => events.filter((event) => event.name === name).map(({ event }) => event)
+const seen = (name: string) =>
+  events.filter((event) => event.name === name).map(({ event }) => event)
 
 test('a domain is there from its creation to its end, and is told of', async () => {
   const info = await server.create('first')

@@ -104,7 +104,12 @@ export class DomainTable {
       const uuid = file.uuid ?? (this.#options.hasRandomUuids ? randomUUID() : undefined)
       const running = await this.host.createDomain(configOf({ ...file, uuid }, isPaused))
       const now = this.host.xen.clock.now()
-      const managed = new ManagedDomain({ ...file, uuid: running.guest.uuid }, running, now, isPaused)
+      const managed = new ManagedDomain(
+        { ...file, uuid: running.guest.uuid },
+        running,
+        now,
+        isPaused,
+      )
       this.#domains.add(managed)
       if (onPhase) running.onPhase(onPhase)
       this.#tell(managed, 'created')

@@ -49,10 +49,7 @@ export interface Operations {
   readonly list: readonly [Record<never, never>, readonly DomainInfo[]]
   readonly find: readonly [OneDomain, DomainInfo]
   readonly file: readonly [OneDomain, GuestFile]
-  readonly create: readonly [
-    { readonly guest: GuestFile; readonly isPaused: boolean },
-    DomainInfo,
-  ]
+  readonly create: readonly [{ readonly guest: GuestFile; readonly isPaused: boolean }, DomainInfo]
   readonly 'config-update': readonly [OneDomain & { readonly guest: GuestFile }, null]
   readonly destroy: readonly [OneDomain, DomainInfo]
   readonly shutdown: readonly [OneDomain & { readonly request: 'poweroff' | 'reboot' }, DomainInfo]

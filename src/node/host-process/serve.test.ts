@@ -188,7 +188,10 @@ test('requests that are none are answered with an error, and the host goes on', 
   assert.match((await post(socket, '/v1/mem-set', '{"domain":"x","kib":"y"}'))[1], /"error"/)
   assert.match(await raw(socket, 'GARBAGE\r\n\r\n'), /400 Bad Request/)
   const upgrade = 'GET /v1/console?domain=none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n'
-  assert.match(await raw(socket, `${upgrade}Upgrade: xenolith-console\r\n\r\n`), /no domain \\"none\\"/)
+  assert.match(
+    await raw(socket, `${upgrade}Upgrade: xenolith-console\r\n\r\n`),
+    /no domain \\"none\\"/,
+  )
   assert.match(await raw(socket, `${upgrade}Upgrade: websocket\r\n\r\n`), /400 Bad Request/)
   assert.deepEqual(await server.client.call('list', {}), [])
   await server.stop()

@@ -1,6 +1,7 @@
 // A host process: a host, its table of domains, and the server on its socket, until it is stopped.
 
 import { rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { DomainTable } from '../domains/domain-table.ts'
 import { Host } from '../host.ts'
 import type { HostOptions } from '../host-types.ts'
@@ -26,6 +27,7 @@ export interface ServedHost {
 }
 
 const LINGER_CHECKS = 4
+const CLOSING_MS = 50
 
 /** @throws HostRunsError if one of that name runs already; UserError */
 export async function serveHost(options: ServeOptions): Promise<ServedHost> {
@@ -45,13 +47,22 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
     host.stop()
     rmSync(places.socket, { force: true })
     const closed = new Promise<void>((done) => server.close(() => done()))
-    server.closeAllConnections()
+    // The last words get their time; a client that keeps its end open does not keep the host.
+    setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, CLOSING_MS).unref()
+    server.closeIdleConnections()
     await closed
     resolve()
   }
   // After the answer has gone out.
   const stopSoon = () => setTimeout(() => void stop(), 20)
   const server = makeServer({ name, time, table, stop: stopSoon }, reject)
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
   await claimSocket(server, places, name)
   host.start()
   table.log.add(`host "${name}" started, ${time} time`)
@@ -61,7 +72,8 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
     if (table.all().length > 0) idleSince = now
     else if (now - idleSince > (lingerMs ?? 0)) void stop()
   }
-  const timer = lingerMs === undefined ? undefined : setInterval(lookAround, lingerMs / LINGER_CHECKS)
+  const timer =
+    lingerMs === undefined ? undefined : setInterval(lookAround, lingerMs / LINGER_CHECKS)
   timer?.unref()
   return { socket: places.socket, table, stopped, stop }
 }

@@ -7,7 +7,12 @@ import { UserError } from '../../base/errors.ts'
 import { checkParameters } from './check-parameters.ts'
 import { serveConsole } from './console-connection.ts'
 import { OPERATIONS, type OperationWorld } from './operations.ts'
-import { type AnswerLine, CONSOLE_PROTOCOL, type OperationName, type SentError } from './protocol.ts'
+import {
+  type AnswerLine,
+  CONSOLE_PROTOCOL,
+  type OperationName,
+  type SentError,
+} from './protocol.ts'
 
 const MOST_BODY_BYTES = 1 << 20
 /** An event stream that is not read is closed when so much waits. */

@@ -39,12 +39,21 @@ test('parameters of a disk have the defaults of the manual', () => {
   const { format, access, isCdrom, discard, isTrusted, isSnapshot } = parseDiskSpec('/a,,xvda')
   assert.deepEqual(
     { format, access, isCdrom, discard, isTrusted, isSnapshot },
-    { format: 'raw', access: 'rw', isCdrom: false, discard: true, isTrusted: true, isSnapshot: false },
+    {
+      format: 'raw',
+      access: 'rw',
+      isCdrom: false,
+      discard: true,
+      isTrusted: true,
+      isSnapshot: false,
+    },
   )
 })
 
 test('flags and named parameters of a disk are read', () => {
-  const spec = parseDiskSpec('/a,qcow2,xvda,no-discard,untrusted,direct-io-safe,snapshot,backendtype=qdisk')
+  const spec = parseDiskSpec(
+    '/a,qcow2,xvda,no-discard,untrusted,direct-io-safe,snapshot,backendtype=qdisk',
+  )
   assert.equal(spec.format, 'qcow2')
   assert.equal(spec.discard, false)
   assert.equal(spec.isTrusted, false)

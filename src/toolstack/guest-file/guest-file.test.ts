@@ -27,7 +27,10 @@ const MEANINGS: readonly (readonly [text: string, fields: Partial<GuestFile>])[]
   // cmdline takes the place of root and extra.
   ['root = "/dev/xvda1"; extra = "quiet"; cmdline = "single"', { commandLine: 'single' }],
   ['cpu_weight = 512; cap = 50', { weight: 512, cap: 50 }],
-  ['on_crash = "preserve"; on_reboot = "rename-restart"', { onCrash: 'preserve', onReboot: 'rename-restart' }],
+  [
+    'on_crash = "preserve"; on_reboot = "rename-restart"',
+    { onCrash: 'preserve', onReboot: 'rename-restart' },
+  ],
   [
     'uuid = "7FBE7A2C-8F2A-4E4E-8F6C-0123456789AB"',
     { uuid: '7fbe7a2c-8f2a-4e4e-8f6c-0123456789ab' },
@@ -110,7 +113,10 @@ test('a refused key that asks for nothing is let through', () => {
 })
 
 test('a file without name or kernel says which is missing', () => {
-  assert.throws(() => readGuestFile([{ name: 'x.cfg', text: 'memory=1' }]), /x.cfg does not say name/)
+  assert.throws(
+    () => readGuestFile([{ name: 'x.cfg', text: 'memory=1' }]),
+    /x.cfg does not say name/,
+  )
   assert.throws(
     () => readGuestFile([{ name: 'x.cfg', text: 'name="a"' }]),
     /x.cfg does not say its kernel/,

@@ -1,7 +1,13 @@
 // What is known of a key of guest files: one row of the table in keys.ts.
 
 /** What a key's value is, as xl.cfg(5) writes it. */
-export type ValueKind = 'string' | 'number' | 'boolean' | 'list' | 'string or list' | 'number or string'
+export type ValueKind =
+  | 'string'
+  | 'number'
+  | 'boolean'
+  | 'list'
+  | 'string or list'
+  | 'number or string'
 
 /**
  * `supported`: it does what xl.cfg(5) says, or what the note says. `ignored`: it changes nothing

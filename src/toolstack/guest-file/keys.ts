@@ -106,7 +106,12 @@ export const KEYS: readonly Key[] = [
   ...section('PVH guests', [
     ['nestedhvm', 'boolean', 'refused', 'guests cannot run hypervisors of their own'],
     ['timer_mode', 'number or string', 'ignored', 'no missed ticks are delivered late'],
-    ['hap', 'boolean', 'ignored', 'page tables are walked by the processor of the host, in software'],
+    [
+      'hap',
+      'boolean',
+      'ignored',
+      'page tables are walked by the processor of the host, in software',
+    ],
     ['oos', 'boolean', 'ignored', 'there is no shadow paging'],
     ['shadow_memory', 'number', 'ignored', 'there is no shadow paging'],
     ['cpuid', 'string or list', 'refused', 'the bits of CPUID cannot be chosen one by one yet'],

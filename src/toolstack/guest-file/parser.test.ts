@@ -91,7 +91,13 @@ test('several sources are one file, and an error names the one that it is in', (
   const file = { name: 'web.cfg', text: 'memory=256; a=["x"]' }
   const settings = parseSettings([file, { name: 'command line', text: 'memory=512\na+=["y"]' }])
   const byKey = new Map(settings.map(({ key, value }) => [key, plain(value)]))
-  assert.deepEqual([...byKey], [['memory', '512'], ['a', ['x', 'y']]])
+  assert.deepEqual(
+    [...byKey],
+    [
+      ['memory', '512'],
+      ['a', ['x', 'y']],
+    ],
+  )
   assert.throws(
     () => parseSettings([file, { name: 'command line', text: 'memory=' }]),
     /^GuestFileError|command line:1:8/,
@@ -105,14 +111,19 @@ const written: fc.Arbitrary<readonly [Plain, string]> = fc.letrec<{
   value: fc.oneof(
     { maxDepth: 4 },
     fc
-      .string({ unit: fc.constantFrom('a', 'Z', ' ', '#', ';', ',', '[', '=', "'", '"', '\\', '\n') })
+      .string({
+        unit: fc.constantFrom('a', 'Z', ' ', '#', ';', ',', '[', '=', "'", '"', '\\', '\n'),
+      })
       .map((text) => [text, quoted(text)] as const),
     fc.nat().map((number) => [String(number), String(number)] as const),
     fc
       .array(tie('value'), { maxLength: 4 })
       .map(
         (items) =>
-          [items.map(([value]) => value), `[ ${items.map(([, text]) => text).join(' ,\n')} ]`] as const,
+          [
+            items.map(([value]) => value),
+            `[ ${items.map(([, text]) => text).join(' ,\n')} ]`,
+          ] as const,
       ),
   ),
 })).value
@@ -135,7 +146,24 @@ test('whatever is written by the rules is read as it was meant', () => {
 })
 
 test('no text whatever makes the parser fail in another way than with a place in the text', () => {
-  const pieces = ['a', '=', '+=', '[', ']', ',', ';', '\n', '"', "'", '\\', '#', '9', 'é', '\0', ' ']
+  const pieces = [
+    'a',
+    '=',
+    '+=',
+    '[',
+    ']',
+    ',',
+    ';',
+    '\n',
+    '"',
+    "'",
+    '\\',
+    '#',
+    '9',
+    'é',
+    '\0',
+    ' ',
+  ]
   const nearly = fc.string({ unit: fc.constantFrom(...pieces), maxLength: 40 })
   fc.assert(
     fc.property(fc.oneof(nearly, fc.string({ unit: 'binary' })), (text) => {

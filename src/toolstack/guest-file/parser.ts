@@ -8,7 +8,12 @@ import type { Place, Source } from './source.ts'
 
 export type Value =
   /** A string or a number: xl reads a key's number from either. */
-  | { readonly kind: 'atom'; readonly text: string; readonly isQuoted: boolean; readonly place: Place }
+  | {
+      readonly kind: 'atom'
+      readonly text: string
+      readonly isQuoted: boolean
+      readonly place: Place
+    }
   | { readonly kind: 'list'; readonly items: readonly Value[]; readonly place: Place }
 
 export interface Setting {
