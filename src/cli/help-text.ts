@@ -29,7 +29,8 @@ export function generalHelp(verbs: readonly Verb[]): string {
 /** The help of one verb. */
 export function verbHelp(verb: Verb): string {
   const operands = verb.operands ? ` ${verb.operands}` : ''
-  const lines = [`xenolith ${verb.name} [OPTIONS]${operands}: ${verb.summary}.`, '']
+  const title = `xenolith ${verb.name} [OPTIONS]${operands}: ${verb.summary}.`
+  const lines = [...wrap(title, WIDTH), '']
   lines.push('Examples:', ...exampleLines(verb.examples), '')
   for (const paragraph of verb.description ?? []) lines.push(...wrap(paragraph, WIDTH), '')
   lines.push('Options:')

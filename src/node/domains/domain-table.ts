@@ -176,13 +176,18 @@ export class DomainTable {
       const { id, name } = managed
       this.#send({ event: 'phase', id, name, detail, ms: Math.round(ms) })
     })
-    running.ended.then(
-      (end) => {
-        // Unless it was destroyed meanwhile, or has a successor.
-        if (this.#domains.has(managed) && managed.running === running) this.#ended(managed, end)
-      },
-      (error: unknown) => this.#options.onFailure(error),
-    )
+    void this.#awaitEnd(managed)
+  }
+
+  async #awaitEnd(managed: ManagedDomain): Promise<void> {
+    const { running } = managed
+    try {
+      const end = await running.ended
+      // Unless it was destroyed meanwhile, or has a successor.
+      if (this.#domains.has(managed) && managed.running === running) this.#ended(managed, end)
+    } catch (error) {
+      this.#options.onFailure(error)
+    }
   }
 
   #ended(managed: ManagedDomain, end: DomainEnd): void {

@@ -62,7 +62,7 @@ export class HostClient {
   async console(domain: string, rows: number): Promise<Duplex> {
     const query = new URLSearchParams({ domain, rows: String(rows) })
     const headers = { connection: 'Upgrade', upgrade: CONSOLE_PROTOCOL }
-    const sent = this.#request('GET', `/v1/console?${query}`, headers)
+    const sent = this.#request('GET', `/v1/console?${query.toString()}`, headers)
     const opened = new Promise<Duplex>((resolve, reject) => {
       sent.on('upgrade', (_response, socket, head) => {
         if (head.length > 0) socket.unshift(head)

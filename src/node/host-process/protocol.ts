@@ -37,6 +37,8 @@ export interface Progress {
   readonly detail: string
 }
 
+type Nothing = Readonly<Record<string, never>>
+
 interface OneDomain {
   /** A number or a name. */
   readonly domain: string
@@ -44,9 +46,9 @@ interface OneDomain {
 
 /** By operation: what it takes, and what it answers. */
 export interface Operations {
-  readonly host: readonly [Record<never, never>, HostInfo]
+  readonly host: readonly [Nothing, HostInfo]
   readonly stop: readonly [{ readonly isForced: boolean }, null]
-  readonly list: readonly [Record<never, never>, readonly DomainInfo[]]
+  readonly list: readonly [Nothing, readonly DomainInfo[]]
   readonly find: readonly [OneDomain, DomainInfo]
   readonly file: readonly [OneDomain, GuestFile]
   readonly create: readonly [{ readonly guest: GuestFile; readonly isPaused: boolean }, DomainInfo]

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { warningText } from './diagnostic.ts'
 import { type GuestFile, readGuestFile } from './guest-file.ts'
@@ -137,5 +138,23 @@ test('every key has one row, with a reason where it does nothing', () => {
   assert.equal(new Set(names).size, names.length)
   for (const { name, status, note } of KEYS) {
     if (status !== 'supported') assert.ok(note.length > 5, name)
+  }
+})
+
+test('the example has every supported key, and its values are the defaults that it tells', () => {
+  const text = readFileSync(new URL('../../../docs/examples/web.cfg', import.meta.url), 'utf8')
+  const { guest, warnings } = readGuestFile([{ name: 'web.cfg', text }], true)
+  assert.deepEqual(warnings, [])
+  const { guest: least } = read('ramdisk="initrd.gz"; extra="console=hvc0"; memory=256')
+  const isSet = ([, value]: [string, unknown]) => value !== undefined
+  const defaults = Object.fromEntries(Object.entries(least).filter(isSet))
+  const { maxEventChannels, maxGrantFrames, maxMaptrackFrames, maxGrantVersion, ...rest } = guest
+  assert.deepEqual(Object.fromEntries(Object.entries(rest).filter(isSet)), defaults)
+  assert.deepEqual(
+    [maxEventChannels, maxGrantFrames, maxMaptrackFrames, maxGrantVersion],
+    [1023, 64, 1024, 2],
+  )
+  for (const { name, status } of KEYS) {
+    if (status === 'supported') assert.match(text, new RegExp(`(^#?|[; ])${name} = `, 'm'), name)
   }
 })
