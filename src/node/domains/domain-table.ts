@@ -78,6 +78,20 @@ export class DomainTable {
     return findDomain(this.all(), called)
   }
 
+  /**
+   * A domain that can be asked something: not one that is just being made anew.
+   * @throws UserError
+   */
+  findLiving(called: string): ManagedDomain {
+    const managed = this.find(called)
+    if (!managed.running.guest.domain.isDying) return managed
+    throw new UserError(
+      `${managed.name} is being started again.`,
+      'Its old domain is gone, the new one is not there yet.',
+      'Try again in a moment.',
+    )
+  }
+
   info({ running, createdAt }: ManagedDomain): DomainInfo {
     return domainInfo(running.guest, createdAt, this.host.xen.clock.now())
   }
@@ -130,10 +144,6 @@ export class DomainTable {
 
   /** @throws UserError if the name is no name or another domain's */
   rename(managed: ManagedDomain, name: string): void {
-    const wrong = checkName(name)
-    if (wrong !== undefined) {
-      throw new UserError(`"${name}" is no name for a domain.`, `${wrong}.`, 'Choose another one.')
-    }
     if (name === managed.name) return
     this.#checkFree(name)
     const before = managed.name
@@ -160,6 +170,10 @@ export class DomainTable {
   }
 
   #checkFree(name: string): void {
+    const wrong = checkName(name)
+    if (wrong !== undefined) {
+      throw new UserError(`"${name}" is no name for a domain.`, `${wrong}.`, 'Choose another one.')
+    }
     const isTaken =
       name === 'Domain-0' || this.#reserved.has(name) || this.all().some((one) => one.name === name)
     if (!isTaken) return

@@ -79,28 +79,28 @@ export const OPERATIONS: { readonly [K in OperationName]: Handler<K> } = {
     return info
   },
   shutdown: ({ table }, { domain, request }) => {
-    const managed = table.find(domain)
+    const managed = table.findLiving(domain)
     askToShutDown(managed.running.guest, request)
     table.host.wake()
     return table.info(managed)
   },
   pause: ({ table }, { domain }) => {
-    table.pause(table.find(domain))
+    table.pause(table.findLiving(domain))
     return null
   },
   unpause: ({ table }, { domain }) => {
-    table.unpause(table.find(domain))
+    table.unpause(table.findLiving(domain))
     return null
   },
   rename: ({ table }, { domain, name }) => {
-    table.rename(table.find(domain), name)
+    table.rename(table.findLiving(domain), name)
     return null
   },
   'mem-set': onGuest((guest, { kib }) => setTarget(guest, kib)),
   'mem-max': onGuest((guest, { kib }) => setMaxMemory(guest, kib)),
   'vcpu-set': onGuest((guest, { count }) => setVcpus(guest, count)),
   credit: ({ table }, { domain, weight, cap }) => {
-    const managed = table.find(domain)
+    const managed = table.findLiving(domain)
     setCredit(managed.running.guest, weight, cap)
     const { credit } = managed.running.guest.domain
     // As with xl it outlives a reboot.
@@ -136,7 +136,7 @@ function onGuest<K extends GuestOperation>(
   work: (guest: Guest, parameters: Parameters<K>) => void,
 ): Handler<K> {
   return ({ table }, parameters) => {
-    work(table.find(parameters.domain).running.guest, parameters)
+    work(table.findLiving(parameters.domain).running.guest, parameters)
     table.host.wake()
     return null
   }

@@ -77,7 +77,7 @@ export function readGuestFile(sources: readonly Source[], isStrict = false): Gue
   return { guest, warnings, origins }
 }
 
-/** @throws SpecError or UserError for a name that no domain can have */
+/** Why no domain can have that name; undefined if one can. */
 export function checkName(name: string): string | undefined {
   if (name === '') return 'it is empty'
   if (name.length > LONGEST_NAME) return `it is longer than ${LONGEST_NAME} characters`
