@@ -26,16 +26,31 @@ export interface DomainConfig {
   /** Path of the kernel image, or its bytes. */
   readonly kernel: string | Uint8Array
   /** Path of the ramdisk, or its bytes. */
-  readonly ramdisk?: string | Uint8Array
+  readonly ramdisk?: string | Uint8Array | undefined
   readonly cmdline: string
   readonly memoryMiB: number
+  /** It may have so much, and is asked to balloon down to `memoryMiB`; the same if not given. */
+  readonly maxMemoryMiB?: number | undefined
   readonly vcpus: number
+  /** It may have so many vCPUs, the others off line at first; `vcpus` if not given. */
+  readonly maxVcpus?: number | undefined
+  /** 32 hexadecimal digits with hyphens; one of the host's own if not given. */
+  readonly uuid?: string | undefined
+  /** Share of the processor against other domains, 1 to 65535; 256 if not given. */
+  readonly weight?: number | undefined
+  /** Per cent of one processor that it may take; no cap if 0 or not given. */
+  readonly cap?: number | undefined
+  readonly maxGrantFrames?: number | undefined
+  readonly maxMaptrackFrames?: number | undefined
+  readonly maxGrantVersion?: 1 | 2 | undefined
+  /** It is built, but does not run until it is unpaused. */
+  readonly isPaused?: boolean | undefined
   /** Name of the processor model that the guest sees. */
-  readonly cpu?: string
+  readonly cpu?: string | undefined
   /** Event-channel ABIs it may use; two-level events are always there. FIFO if not given. */
   readonly eventChannelAbi?: readonly EventAbiName[]
   /** Event channels it may have at most; 1023 if not given. */
-  readonly maxEventChannels?: number
+  readonly maxEventChannels?: number | undefined
   /** Network interfaces: each an object, or the text of xl-network-configuration(5). */
   readonly vifs?: readonly (VifConfig | string)[]
   /** Path of a pcapng file for what passes the network interfaces. */

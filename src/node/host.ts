@@ -63,7 +63,7 @@ export class Host implements HostInterface {
     return new Host(options)
   }
 
-  async createDomain(config: DomainConfig): Promise<Domain> {
+  async createDomain(config: DomainConfig): Promise<RunningDomain> {
     const started = performance.now()
     const kernelFile = await fileOf('kernel', config.kernel)
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
@@ -77,6 +77,7 @@ export class Host implements HostInterface {
         : new CaptureFile(config.capture, () => this.#wallNs())
     const vifs = await prepareVifs(config.name, config.vifs ?? [], this.#gateways, notice)
     const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs)
+    if (config.isPaused) guest.domain.pause()
     guest.onComplaint = notice
     const networks = new DomainNetworks(config.name, guest.networks, vifs, this.#gateways, notice)
     if (capture) networks.captureTo(capture)
@@ -91,6 +92,10 @@ export class Host implements HostInterface {
     domain.reached('loading kernel', loaded - started, images.join(', '))
     const size = `${config.vcpus} vCPU${config.vcpus === 1 ? '' : 's'}, ${config.memoryMiB} MiB`
     domain.reached('building domain', performance.now() - started, size)
+    if (this.#isRunning) {
+      domain.reached('running')
+      this.wake()
+    }
     if (config.trace?.includes('hypercalls')) {
       this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
     }
@@ -102,16 +107,7 @@ export class Host implements HostInterface {
     try {
       disks.push(...openDisks(config.disks ?? []))
       return this.xen.createGuest(
-        {
-          name: config.name,
-          commandLine: config.cmdline,
-          memoryMiB: config.memoryMiB,
-          vcpus: config.vcpus,
-          cpu: config.cpu,
-          eventChannelAbi: config.eventChannelAbi,
-          maxEventChannels: config.maxEventChannels,
-          vifs,
-        },
+        { ...config, commandLine: config.cmdline, vifs },
         images,
         disks,
       )
@@ -189,7 +185,8 @@ export class Host implements HostInterface {
   }
 }
 
-class RunningDomain implements Domain {
+/** A domain of this host, with all that the host process needs to know of it. */
+export class RunningDomain implements Domain {
   readonly id: number
   readonly name: string
   readonly ended: Promise<DomainEnd>
@@ -198,7 +195,7 @@ class RunningDomain implements Domain {
   readonly networks: DomainNetworks
   readonly #notices: Notices
   readonly #host: Host
-  readonly #guest: GuestDomain
+  readonly guest: GuestDomain
   readonly #started: number
   readonly #phases: Parameters<PhaseListener>[] = []
   readonly #listeners: PhaseListener[] = []
@@ -217,7 +214,7 @@ class RunningDomain implements Domain {
     this.networks = networks
     this.disks = new DomainDisks(guest.disks, () => host.wake())
     this.#notices = notices
-    this.#guest = guest
+    this.guest = guest
     this.#started = started
     this.id = guest.domain.domid
     this.name = guest.config.name
@@ -259,7 +256,7 @@ class RunningDomain implements Domain {
   }
 
   destroy(): void {
-    this.#guest.destroy()
+    this.guest.destroy()
     this.networks.close()
     this.#host.removed(this)
   }
@@ -284,7 +281,7 @@ class RunningDomain implements Domain {
       'code invalidations': code.invalidations,
       'code flushes': code.flushes,
     }
-    for (const [i, vcpu] of this.#guest.domain.vcpus.entries()) {
+    for (const [i, vcpu] of this.guest.domain.vcpus.entries()) {
       const cpu = vcpu.processor as unknown as {
         counters: Record<string, number>
         tlb: { fills: number; flushes: number }
@@ -316,9 +313,9 @@ class RunningDomain implements Domain {
 
   #endOf(reason: number): DomainEnd {
     const name = REASONS[reason] ?? 'crash'
-    const { crashCause } = this.#guest.domain
+    const { crashCause } = this.guest.domain
     if (crashCause !== undefined) return { reason: 'crash', cause: crashCause }
-    for (const { processor } of this.#guest.domain.vcpus) {
+    for (const { processor } of this.guest.domain.vcpus) {
       const { shutdownCause } = processor as unknown as { shutdownCause: string }
       if (shutdownCause) return { reason: 'crash', cause: shutdownCause }
     }
