@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UserError } from '../base/errors.ts'
+import { imagePath } from '../node/domain-disks.ts'
+import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import { warningText } from '../toolstack/guest-file/diagnostic.ts'
 import {
   type GuestFile,
@@ -41,12 +43,14 @@ export function guestFileOf(
     ...reading.guest,
     kernel: resolve(kernel),
     ramdisk: ramdisk === undefined ? undefined : resolve(ramdisk),
-    disks: disks.map((disk) => ({
-      ...disk,
-      target: disk.target === '' || disk.script !== undefined ? disk.target : resolve(disk.target),
-    })),
+    disks: disks.map(withPath),
   }
   return { ...reading, guest }
+}
+
+/** A disk whose image is named as every process finds it. */
+export function withPath(disk: DiskSpec): DiskSpec {
+  return disk.target === undefined ? disk : { ...disk, target: imagePath(disk.target) }
 }
 
 function sourcesOf(args: Arguments, operands: readonly string[]): Source[] {

@@ -22,14 +22,14 @@ export function longForm(info: DomainInfo, file: GuestFile): unknown {
         event_channels: file.maxEventChannels,
         type: { [file.type]: {} },
       },
-      disks: file.disks.map(({ target, format, vdev, access, isCdrom }) => ({
+      disks: file.disks.map(({ target, format = 'raw', vdev, isReadOnly, isCdrom }) => ({
         pdev_path: target,
         vdev,
         format,
-        readwrite: access === 'rw' ? 1 : 0,
+        readwrite: isReadOnly ? 0 : 1,
         is_cdrom: isCdrom ? 1 : 0,
       })),
-      nics: file.vifs.map(({ mac, bridge, ip, mtu }, devid) => ({ devid, mac, bridge, ip, mtu })),
+      nics: file.vifs.map(({ mac, bridge, ip, mtu, devid }) => ({ devid, mac, bridge, ip, mtu })),
       on_poweroff: action(file.onPoweroff),
       on_reboot: action(file.onReboot),
       on_watchdog: action(file.onWatchdog),

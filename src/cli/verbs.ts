@@ -1,6 +1,7 @@
 // The table of verbs, in the order in which the help lists them.
 
 import { bench } from './bench.ts'
+import { blockAttach, blockDetach, blockList } from './block-verbs.ts'
 import { completion } from './completion.ts'
 import { configUpdate } from './config-update.ts'
 import { console } from './console.ts'
@@ -14,6 +15,8 @@ import { list } from './list.ts'
 import { debugKeys, dmesg } from './log-verbs.ts'
 import { memMax, memSet } from './memory-verbs.ts'
 import { domid, domname } from './name-verbs.ts'
+import { networkAttach, networkDetach, networkList } from './network-verbs.ts'
+import { pcap } from './pcap.ts'
 import { run } from './run.ts'
 import { schedCredit2 } from './sched-credit2.ts'
 import { sysrq, trigger } from './signal-verbs.ts'
@@ -46,6 +49,13 @@ export const VERBS: readonly Verb[] = [
   schedCredit2,
   uptime,
   vmList,
+  blockList,
+  blockAttach,
+  blockDetach,
+  networkList,
+  networkAttach,
+  networkDetach,
+  pcap,
   configUpdate,
   sysrq,
   trigger,

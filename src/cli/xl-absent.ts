@@ -14,16 +14,7 @@ function absent(why: string, names: readonly string[], isPlanned = false): Absen
 }
 
 export const ABSENT_VERBS: readonly AbsentVerb[] = [
-  ...absent(
-    'the block backend is not connected to domains yet',
-    ['block-attach', 'block-detach', 'block-list', 'cd-insert', 'cd-eject'],
-    true,
-  ),
-  ...absent(
-    'the network backend is not connected to domains yet',
-    ['network-attach', 'network-detach', 'network-list'],
-    true,
-  ),
+  ...absent('only HVM guests have drives whose discs change', ['cd-insert', 'cd-eject']),
   ...absent('domains cannot be saved yet', ['save', 'restore', 'dump-core'], true),
   ...absent('domains cannot move to another host', ['migrate', 'remus']),
   ...absent('the host has one processor, on which all vCPUs run', ['vcpu-pin']),
@@ -122,6 +113,7 @@ export const OWN_VERBS: readonly string[] = [
   'run',
   'demo',
   'host',
+  'pcap',
   'completion',
   'bench',
   'version',

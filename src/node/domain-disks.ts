@@ -12,8 +12,10 @@ import type { Inflate } from '../backends/block/qcow2/header.ts'
 import { RawImage } from '../backends/block/raw.ts'
 import { MemoryStorage } from '../backends/block/memory-storage.ts'
 import { ImageError } from '../backends/block/storage.ts'
+import { type DiskInfo, diskInfos } from '../toolstack/device-info.ts'
 import { type DiskSpec, parseDiskSpec } from '../toolstack/disk-spec.ts'
-import type { DiskStatus, GuestDisk, GuestDisks } from '../toolstack/guest-disks.ts'
+import type { GuestDisk } from '../toolstack/guest-disks.ts'
+import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { FileStorage } from './file-storage.ts'
 
 const inflate: Inflate = (method, input, size) => {
@@ -39,7 +41,7 @@ const FILES: ImageFiles = {
  */
 export function openDisk(disk: string | DiskSpec): GuestDisk {
   const spec = typeof disk === 'string' ? parseDiskSpec(disk) : disk
-  const path = spec.target === undefined ? undefined : pathOf(spec.target)
+  const path = spec.target === undefined ? undefined : imagePath(spec.target)
   return {
     vdev: spec.vdev,
     devid: spec.devid,
@@ -79,23 +81,23 @@ export function closeDisks(disks: readonly GuestDisk[]): void {
 }
 
 export class DomainDisks {
-  readonly #disks: GuestDisks
+  readonly #guest: GuestDomain
   readonly #wake: () => void
 
   /** @param wake makes an idle host go on: there is something for the guest to see */
-  constructor(disks: GuestDisks, wake: () => void) {
-    this.#disks = disks
+  constructor(guest: GuestDomain, wake: () => void) {
+    this.#guest = guest
     this.#wake = wake
   }
 
-  list(): DiskStatus[] {
-    return this.#disks.list()
+  list(): DiskInfo[] {
+    return diskInfos(this.#guest)
   }
 
   attach(spec: string | DiskSpec): number {
     const disk = openDisk(spec)
     try {
-      this.#disks.attach(disk)
+      this.#guest.disks.attach(disk)
     } catch (error) {
       closeDisks([disk])
       throw error
@@ -105,9 +107,9 @@ export class DomainDisks {
   }
 
   async detach(vdev: string, options: { readonly force?: boolean } = {}): Promise<void> {
-    if (options.force) return this.#disks.remove(vdev)
+    if (options.force) return this.#guest.disks.remove(vdev)
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#disks.detach(vdev, resolve)
+    this.#guest.disks.detach(vdev, resolve)
     this.#wake()
     return promise
   }
@@ -133,8 +135,11 @@ function remedyFor({ message }: ImageError): string {
   return 'qemu-img check and qemu-img info tell more; qemu-img check -r all may repair it.'
 }
 
-/** As xl, a name without a slash at its start is one in /dev; what is not there is a file here. */
-function pathOf(target: string): string {
+/**
+ * The path that a target means, for who runs in this folder. As with xl, a name without a slash at
+ * its start is one in /dev; what is not there is a file here.
+ */
+export function imagePath(target: string): string {
   if (target.startsWith('/')) return target
   const device = resolve('/dev', target)
   return device.startsWith('/dev/') && existsSync(device) ? device : resolve(target)

@@ -1,10 +1,9 @@
 // The library's interface to a host and its domains: what the command line and other users of the
 // library are written against, and what a test's stand-in implements.
 
-import type { VifCounters } from '../backends/net/vif.ts'
-import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
+import type { DiskInfo, VifInfo } from '../toolstack/device-info.ts'
 import type { DiskSpec } from '../toolstack/disk-spec.ts'
-import type { DiskStatus } from '../toolstack/guest-disks.ts'
+import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
@@ -83,20 +82,10 @@ export interface DomainConsole {
 }
 
 /** A network interface as it is now. */
-export interface NetworkInfo {
-  readonly devid: number
-  /** Of the host's end, such as vif1.0. */
-  readonly name: string
-  readonly mac: string
-  readonly bridge: string
-  /** XenbusState of the host's end: 4 is connected. */
-  readonly state: number
-  /** Queues in use; 0 while the guest has not connected. */
-  readonly queues: number
+export interface NetworkInfo extends VifInfo {
   /** What the gateway gives to the guest by DHCP, if it has one. */
   readonly address: string | undefined
   readonly forwards: readonly PortForward[]
-  readonly counters: Readonly<VifCounters>
 }
 
 /** A frame that passed an interface, complete with checksums; large ones are not cut up. */
@@ -107,6 +96,14 @@ export interface Packet {
   readonly bytes: Uint8Array
 }
 
+/** Takes what a capture writes, in the format pcapng. */
+export interface CaptureSink {
+  /** @param frames how many frames `bytes` has: 1, or 0 for what tells of interfaces */
+  write(bytes: Uint8Array, frames: number): void
+  /** There will be no more. */
+  end(): void
+}
+
 export interface DomainNetworks {
   list(): readonly NetworkInfo[]
   /**
@@ -114,15 +111,20 @@ export interface DomainNetworks {
    * @throws UserError if it cannot be had
    */
   attach(vif: VifConfig | string): Promise<number>
-  /** Asks the guest to let go of an interface; false if there is none of that number. */
-  detach(devid: number): boolean
+  /**
+   * Asks the guest to let go of an interface, and waits until it has.
+   * @throws UserError if there is none of that number
+   */
+  detach(devid: number): Promise<void>
   /** Calls `listener` with each frame from now on; returns how to stop that. */
   listen(listener: (packet: Packet) => void): () => void
+  /** Captures what passes all interfaces from now on; returns how to stop that. */
+  capture(sink: CaptureSink): () => void
 }
 
 export interface DomainDisks {
   /** In the order in which they were attached. */
-  list(): DiskStatus[]
+  list(): DiskInfo[]
   /**
    * Plugs a disk in while the domain runs; its device number.
    * @throws UserError when it cannot be opened, or its device name is taken

@@ -12,7 +12,7 @@ import { openKernel } from '../toolstack/image/kernel.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
 import { nodeDecompressors } from './decompressors.ts'
-import { CaptureFile } from './capture-file.ts'
+import { captureFile } from './capture.ts'
 import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
 import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
@@ -71,16 +71,18 @@ export class Host implements HostInterface {
     const loaded = performance.now()
     const notices = new Notices()
     const notice = (text: string) => notices.add(text)
-    const capture =
-      config.capture === undefined
-        ? undefined
-        : new CaptureFile(config.capture, () => this.#wallNs())
+    const capture = config.capture === undefined ? undefined : captureFile(config.capture)
     const vifs = await prepareVifs(config.name, config.vifs ?? [], this.#gateways, notice)
     const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs)
     if (config.isPaused) guest.domain.pause()
     guest.onComplaint = notice
-    const networks = new DomainNetworks(config.name, guest.networks, vifs, this.#gateways, notice)
-    if (capture) networks.captureTo(capture)
+    const networks = new DomainNetworks(guest, vifs, {
+      gateways: this.#gateways,
+      notice,
+      nowNs: () => this.#wallNs(),
+      wake: () => this.wake(),
+    })
+    if (capture) networks.capture(capture)
     const domain = new RunningDomain(this, guest, networks, notices, started)
     this.#guests.add(domain)
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
@@ -212,7 +214,7 @@ export class RunningDomain implements Domain {
   ) {
     this.#host = host
     this.networks = networks
-    this.disks = new DomainDisks(guest.disks, () => host.wake())
+    this.disks = new DomainDisks(guest, () => host.wake())
     this.#notices = notices
     this.guest = guest
     this.#started = started

@@ -2,10 +2,12 @@
 //   [key=value|flag,]* [target, [format, [vdev, [access]]]], [key=value|flag,]* [target=...]
 // with its deprecated prefixes. One key is ours: `snapshot=1` keeps all writes in memory.
 
-import { UserError } from '../base/errors.ts'
+import { didYouMean } from '../base/did-you-mean.ts'
+import { Mistake, readSpec, type SpecKind } from './device-spec.ts'
 import { virtualDeviceNumber } from './virtual-device.ts'
 
-export type DiskFormat = 'raw' | 'qcow2' | 'vhd'
+const FORMATS = ['raw', 'qcow2', 'vhd'] as const
+export type DiskFormat = (typeof FORMATS)[number]
 
 export interface DiskSpec {
   /** Path of the image; undefined for an empty CD-ROM drive. */
@@ -37,14 +39,16 @@ interface Draft {
   readonly given: Set<string>
 }
 
-const REMEDY = 'See xl-disk-configuration(5); an example: /images/root.qcow2,qcow2,xvda,w'
-
-/** A disk specification that cannot be. */
-class Refusal extends Error {}
+const DISK: SpecKind = {
+  what: 'disk',
+  remedy: 'See xl-disk-configuration(5); an example: /images/root.qcow2,qcow2,xvda,w',
+  // By name, the target is all that follows, commas and blanks included.
+  rest: 'target',
+}
 
 const POSITIONS = ['target', 'format', 'vdev', 'access'] as const
 
-const COLO = 'COLO replication is not supported.'
+const COLO = 'COLO replication is not supported'
 
 /** All of xl's keys and flags, and `snapshot`, which is ours. */
 const PARAMETERS: Readonly<Record<string, Parameter>> = {
@@ -55,7 +59,7 @@ const PARAMETERS: Readonly<Record<string, Parameter>> = {
   vdev: setVdev,
   access: setAccess,
   devtype: (draft, value) => {
-    if (value !== 'cdrom' && value !== '') throw new Refusal(`There is no devtype "${value}".`)
+    if (value !== 'cdrom' && value !== '') throw new Mistake(`There is no devtype "${value}"`)
     draft.isCdrom = value === 'cdrom'
   },
   cdrom: (draft) => {
@@ -63,15 +67,15 @@ const PARAMETERS: Readonly<Record<string, Parameter>> = {
   },
   backend: (_, value) => {
     if (value === '' || value === '0' || value === 'Domain-0') return
-    throw new Refusal(`Disks are served by Domain-0 only, not by "${value}".`)
+    throw new Mistake(`Disks are served by Domain-0 only, not by "${value}"`)
   },
   backendtype: (_, value) => {
     if (!['', 'phy', 'qdisk', 'standalone'].includes(value)) {
-      throw new Refusal(`There is no backendtype "${value}".`)
+      throw new Mistake(`There is no backendtype "${value}"`)
     }
-    if (value === 'standalone') throw new Refusal('The backendtype "standalone" is not supported.')
+    if (value === 'standalone') throw new Mistake('The backendtype "standalone" is not supported')
   },
-  script: 'Scripts are not run; give the device or file that the script would have made.',
+  script: 'Scripts are not run; give the device or file that the script would have made',
   'direct-io-safe': () => {},
   discard: (draft) => {
     draft.hasDiscard = true
@@ -80,13 +84,13 @@ const PARAMETERS: Readonly<Record<string, Parameter>> = {
     draft.hasDiscard = false
   },
   trusted: () => {},
-  untrusted: 'A backend that the guest does not trust is not supported.',
+  untrusted: 'A backend that the guest does not trust is not supported',
   specification: (_, value) => {
-    if (value === 'virtio') throw new Refusal('Virtio disks are not supported.')
-    if (value !== 'xen' && value !== '') throw new Refusal(`There is no specification "${value}".`)
+    if (value === 'virtio') throw new Mistake('Virtio disks are not supported')
+    if (value !== 'xen' && value !== '') throw new Mistake(`There is no specification "${value}"`)
   },
   snapshot: (draft, value) => {
-    if (value !== '0' && value !== '1') throw new Refusal('snapshot is 0 or 1.')
+    if (value !== '0' && value !== '1') throw new Mistake('snapshot is 0 or 1')
     draft.isSnapshot = value === '1'
   },
   colo: COLO,
@@ -114,68 +118,48 @@ const FORMAT_PREFIX = /^(raw|qcow2?|vhd|qed):/
 
 /**
  * Reads a disk specification.
- * @throws UserError with the place in the text
+ * @throws SpecError
  */
 export function parseDiskSpec(text: string): DiskSpec {
   const draft: Draft = { given: new Set() }
-  let at = 0
-  try {
-    for (let rest = text; rest !== ''; rest = text.slice(at)) at += takeOne(draft, rest)
-    return finish(draft)
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error
-    throw new UserError(
-      `The disk "${text}" cannot be used.`,
-      at < text.length ? `At character ${at + 1}: ${error.message}` : error.message,
-      REMEDY,
-    )
-  }
+  return readSpec(
+    DISK,
+    text,
+    (piece) => take(draft, piece.text),
+    () => finish(draft),
+  )
 }
 
-/** Takes the parameter at the start of `rest`; gives its length with the comma behind it. */
-function takeOne(draft: Draft, rest: string): number {
-  const space = /^[ \t]*/.exec(rest)?.[0].length ?? 0
-  const body = rest.slice(space)
-  // By name, the target is all that follows, commas and blanks included.
-  if (body.startsWith('target=')) {
-    set(draft, 'target', body.slice('target='.length))
-    return rest.length
-  }
-  if (draft.given.size === 0) {
-    const prefix = takePrefix(draft, body)
-    if (prefix > 0) return space + prefix
-  }
-  const comma = body.indexOf(',')
-  const word = (comma < 0 ? body : body.slice(0, comma)).trimEnd()
-  const [, key, value] = /^([a-z][\w-]*)=(.*)$/s.exec(word) ?? []
+function take(draft: Draft, piece: string): void {
+  const text = draft.given.size === 0 ? withoutPrefix(draft, piece) : piece
+  const [, key, value] = /^([a-z][\w-]*)=(.*)$/s.exec(text) ?? []
+  const word = text.trimEnd()
   if (key !== undefined && value !== undefined) {
-    if (FLAGS.has(key)) throw new Refusal(`"${key}" takes no value.`)
-    set(draft, key, value)
+    if (FLAGS.has(key)) throw new Mistake(`"${key}" takes no value`)
+    set(draft, key, key === 'target' ? value : value.trimEnd())
   } else if (FLAGS.has(word)) set(draft, word, '')
   else setPosition(draft, word)
-  return comma < 0 ? rest.length : space + comma + 1
 }
 
-/** Deprecated prefixes of the target: `file:/path`, `tap:aio:qcow2:/path`. Only before a path. */
-function takePrefix(draft: Draft, body: string): number {
-  let length = 0
+/** Deprecated prefixes of the target: `file:/path`, `tap:aio:qcow2:/path`. */
+function withoutPrefix(draft: Draft, text: string): string {
+  let rest = text
   for (;;) {
-    const rest = body.slice(length)
     const ignored = IGNORED_PREFIX.exec(rest)
     const format = FORMAT_PREFIX.exec(rest)
-    if (SCRIPT_PREFIX.test(rest)) throw new Refusal(String(PARAMETERS['script']))
+    if (SCRIPT_PREFIX.test(rest)) throw new Mistake(String(PARAMETERS['script']))
     if (format?.[1] !== undefined) setFormat(draft, format[1])
     const found = ignored ?? format
-    if (!found) return length
+    if (!found) return rest
     // As xl: with a prefix, the format is not positional any more.
     draft.given.add('format')
-    length += found[0].length
+    rest = rest.slice(found[0].length)
   }
 }
 
 function setPosition(draft: Draft, word: string): void {
   const position = POSITIONS.find((name) => !draft.given.has(name))
-  if (!position) throw new Refusal(`"${word}" is one positional parameter too many.`)
+  if (!position) throw new Mistake(`"${word}" is one positional parameter too many`)
   // The old syntax: hdc:cdrom.
   const [vdev, devtype] = position === 'vdev' ? word.split(':') : [word]
   set(draft, position, vdev ?? '')
@@ -184,10 +168,12 @@ function setPosition(draft: Draft, word: string): void {
 
 function set(draft: Draft, key: string, value: string): void {
   const parameter = Object.hasOwn(PARAMETERS, key) ? PARAMETERS[key] : undefined
-  if (parameter === undefined) throw new Refusal(`There is no parameter "${key}".`)
-  if (typeof parameter === 'string') throw new Refusal(parameter)
+  if (parameter === undefined) {
+    throw new Mistake(`There is no parameter "${key}"`, meant(key, Object.keys(PARAMETERS)))
+  }
+  if (typeof parameter === 'string') throw new Mistake(parameter)
   const isEmptyTarget = key === 'target' && draft.target === undefined
-  if (draft.given.has(key) && !isEmptyTarget) throw new Refusal(`"${key}" is given twice.`)
+  if (draft.given.has(key) && !isEmptyTarget) throw new Mistake(`"${key}" is given twice`)
   draft.given.add(key)
   parameter(draft, value)
 }
@@ -195,18 +181,27 @@ function set(draft: Draft, key: string, value: string): void {
 function setFormat(draft: Draft, value: string): void {
   if (value === '') return
   if (value === 'qcow' || value === 'qed') {
-    throw new Refusal(`The format ${value} is not supported; qemu-img convert makes qcow2 of it.`)
+    throw new Mistake(`The format ${value} is not supported; qemu-img convert makes qcow2 of it`)
   }
-  if (value !== 'raw' && value !== 'qcow2' && value !== 'vhd') {
-    throw new Refusal(`There is no format "${value}"; there are raw, qcow2 and vhd.`)
+  if (!isFormat(value)) {
+    throw new Mistake(`There is no format "${value}"`, meant(value, FORMATS) ?? 'raw, qcow2 or vhd')
   }
   draft.format = value
+}
+
+function isFormat(text: string): text is DiskFormat {
+  return FORMATS.some((format) => format === text)
+}
+
+function meant(text: string, known: readonly string[]): string | undefined {
+  const near = didYouMean(text, known)
+  return near === undefined ? undefined : `did you mean "${near}"?`
 }
 
 function setVdev(draft: Draft, value: string): void {
   if (value === '') return
   if (virtualDeviceNumber(value) === undefined) {
-    throw new Refusal(`"${value}" is no virtual device such as xvda, hdc or sdb1.`)
+    throw new Mistake(`"${value}" is no virtual device such as xvda, hdc or sdb1`)
   }
   draft.vdev = value
 }
@@ -214,7 +209,7 @@ function setVdev(draft: Draft, value: string): void {
 function setAccess(draft: Draft, value: string): void {
   if (value === '') return
   if (!['r', 'ro', 'w', 'rw'].includes(value)) {
-    throw new Refusal(`There is no access "${value}"; there are r (ro) and w (rw).`)
+    throw new Mistake(`There is no access "${value}"`, 'r (or ro) and w (or rw) are there')
   }
   draft.isReadOnly = value.startsWith('r') && value !== 'rw'
 }
@@ -223,9 +218,9 @@ function finish(draft: Draft): DiskSpec {
   const { vdev, target, isCdrom = false, isSnapshot = false } = draft
   const devid = vdev === undefined ? undefined : virtualDeviceNumber(vdev)
   if (vdev === undefined || devid === undefined) {
-    throw new Refusal('It names no virtual device (vdev), such as xvda.')
+    throw new Mistake('It names no virtual device (vdev), such as xvda')
   }
-  if (target === undefined && !isCdrom) throw new Refusal('It names no image (target).')
+  if (target === undefined && !isCdrom) throw new Mistake('It names no image (target)')
   return {
     target,
     format: draft.format,

@@ -28,6 +28,7 @@ export interface DiskStatus {
   /** In bytes. */
   readonly size: number
   readonly isReadOnly: boolean
+  readonly isCdrom: boolean
   readonly isConnected: boolean
   readonly counters: Readonly<DiskCounters>
 }
@@ -96,6 +97,7 @@ export class GuestDisks {
       source: disk.source,
       size: disk.image.size,
       isReadOnly: disk.image.isReadOnly,
+      isCdrom: disk.isCdrom,
       isConnected: device.isConnected,
       counters: device.counters,
     }))

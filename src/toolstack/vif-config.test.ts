@@ -13,7 +13,7 @@ test('the examples of the manual page are taken', () => {
     bridge: 'xenbr1',
   })
   const warnings: string[] = []
-  const warn = (text: string) => warnings.push(text)
+  const warn = ({ message }: { message: string }) => warnings.push(message)
   assert.deepEqual(parseVifSpec('mac=00:16:3E:74:3d:76,model=rtl8139,bridge=xenbr0', warn), {
     mac: '00:16:3E:74:3d:76',
     bridge: 'xenbr0',

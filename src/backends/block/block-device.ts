@@ -1,20 +1,12 @@
-// A disk of a guest, seen from its backend: the walk through the states of xenbus (public/io/blkif.h,
-// "STATE DIAGRAMS"), the rings once the frontend has named them, and the end. A frontend that breaks
-// the protocol is told off once and loses its device until it connects anew; others go on.
+// A disk of a guest, seen from its backend (public/io/blkif.h): what it offers, the rings once the
+// frontend has named them, and the end. A frontend that breaks the protocol is told off once and
+// loses its device until it connects anew; others go on.
 
-import {
-  VDISK_CDROM,
-  VDISK_READONLY,
-  XenbusStateClosed,
-  XenbusStateClosing,
-  XenbusStateConnected,
-  XenbusStateInitialised,
-  XenbusStateInitialising,
-  XenbusStateInitWait,
-} from '../../xen/abi/blkif.ts'
+import { VDISK_CDROM, VDISK_READONLY } from '../../xen/abi/blkif.ts'
 import type { Width } from '../../xen/abi/structure.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { bindGuestPort, type HostPage, mapGrantedPage } from '../../xen/host-services.ts'
+import { XenbusBackend, type XenbusEntries } from '../xenbus-backend.ts'
 import type { XenstoreClient } from '../xenstore/client.ts'
 import { BlkifRing } from './blkif-ring.ts'
 import {
@@ -63,12 +55,9 @@ export class BlockDevice {
   }
   readonly #options: BlockDeviceOptions
   readonly #paths: ReturnType<typeof blockPaths>
-  readonly #said = new Set<string>()
-  readonly #endWatch: () => void
-  #state = XenbusStateInitialising
+  readonly #xenbus: XenbusBackend
   #queues: BlockQueue[] = []
   #pages: GuestPages | undefined
-  #onDetached: (() => void) | undefined
   #isClosed = false
 
   /** Offers the device to the guest. The image is the device's from here on. */
@@ -79,37 +68,43 @@ export class BlockDevice {
     this.devid = options.devid
     this.#paths = blockPaths(options.domid, options.devid)
     writeBlockTree(options.xenstore, this.#description())
-    this.#offer()
-    this.#endWatch = options.xenstore.watch(`${this.#paths.front}/state`, () => this.#onState())
+    this.#xenbus = new XenbusBackend({
+      store: options.xenstore,
+      ...this.#paths,
+      device: {
+        offer: () => this.#offer(),
+        connect: () => this.#connect(),
+        connected: () => {
+          for (const queue of this.#queues) queue.wake()
+        },
+        disconnect: () => this.#disconnect(),
+      },
+      onComplaint: (text) => options.onComplaint?.(`disk ${this.vdev}: ${text}`),
+    })
   }
 
   get isConnected(): boolean {
-    return this.#state === XenbusStateConnected
+    return this.#xenbus.isConnected
   }
 
   /** Asks the guest to give the device back; `onDetached` is called when it has, and all is closed. */
   detach(onDetached: () => void): void {
-    this.#onDetached = onDetached
-    const { xenstore } = this.#options
-    xenstore.transaction((t) => {
-      t.write(`${this.#paths.back}/online`, '0')
-      t.write(`${this.#paths.back}/state`, String(XenbusStateClosing))
+    this.#xenbus.detach(() => {
+      this.close()
+      onDetached()
     })
-    this.#state = XenbusStateClosing
-    this.#onState()
   }
 
   /** Takes the device from the guest, whatever it does with it: what was written is in the image. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#endWatch()
-    this.#disconnect()
+    this.#xenbus.end()
     removeBlockTree(this.#options.xenstore, this.#options.domid, this.devid)
     try {
       this.image.close()
     } catch (error) {
-      this.#say('image', `the image cannot be closed: ${(error as Error).message}`)
+      this.#xenbus.complain('image', `the image cannot be closed: ${(error as Error).message}`)
     }
   }
 
@@ -131,8 +126,8 @@ export class BlockDevice {
     return (hasDiscard ?? true) && image.discardGranularity > 0 && !image.isReadOnly
   }
 
-  /** Says what we can do, and waits for the frontend. */
-  #offer(): void {
+  /** What we can do. */
+  #offer(): XenbusEntries {
     const entries: Record<string, number> = {
       'max-ring-page-order': MAX_RING_PAGE_ORDER,
       'multi-queue-max-queues': MAX_QUEUES,
@@ -147,53 +142,12 @@ export class BlockDevice {
       entries['discard-alignment'] = 0
       entries['discard-secure'] = 0
     }
-    this.#publish(entries, XenbusStateInitWait)
+    return entries
   }
 
-  #onState(): void {
-    if (this.#isClosed) return
-    const state = Number(this.#options.xenstore.read(`${this.#paths.front}/state`))
-    switch (state) {
-      case XenbusStateInitialising:
-        // No driver has taken the device up.
-        if (this.#onDetached) return this.#hasClosed()
-        // A frontend that starts again after it had closed: another kernel, or a driver reloaded.
-        if (this.#state === XenbusStateClosed && this.#isOnline) this.#offer()
-        return
-      case XenbusStateInitialised:
-      case XenbusStateConnected:
-        if (this.#state === XenbusStateInitWait) this.#connect()
-        return
-      case XenbusStateClosing:
-        this.#disconnect()
-        this.#publish({}, XenbusStateClosing)
-        return
-      case XenbusStateClosed:
-        this.#hasClosed()
-        return
-      default:
-        // A frontend that never was there has nothing to give back.
-        if (this.#onDetached) this.#hasClosed()
-    }
-  }
-
-  get #isOnline(): boolean {
-    return this.#options.xenstore.read(`${this.#paths.back}/online`) === '1'
-  }
-
-  #hasClosed(): void {
-    this.#disconnect()
-    this.#publish({}, XenbusStateClosed)
-    const onDetached = this.#onDetached
-    if (!onDetached) return
-    this.#onDetached = undefined
-    this.close()
-    onDetached()
-  }
-
-  #connect(): void {
+  #connect(): XenbusEntries | string {
     const terms = readTerms(this.#options.xenstore, this.#paths.front)
-    if (typeof terms === 'string') return this.#refuse(terms)
+    if (typeof terms === 'string') return terms
     const { hypervisor, domid, image } = this.#options
     const isPersistent = terms.isPersistent && (this.#options.hasPersistentGrants ?? false)
     this.#pages = new GuestPages(hypervisor, domid, isPersistent)
@@ -201,21 +155,19 @@ export class BlockDevice {
       image,
       pages: this.#pages,
       counters: this.counters,
-      onTrouble: (why) => this.#say('image', why),
+      onTrouble: (why) => this.#xenbus.complain('image', why),
     })
     for (const queue of terms.queues) {
       const bad = this.#openQueue(queue, terms.width, requests)
-      if (bad !== undefined) return this.#refuse(bad)
+      if (bad !== undefined) return bad
     }
     const info = (this.#options.isCdrom ? VDISK_CDROM : 0) | (image.isReadOnly ? VDISK_READONLY : 0)
-    const geometry = {
+    return {
       sectors: image.size / SECTOR,
       info,
       'sector-size': SECTOR,
       'physical-sector-size': SECTOR,
     }
-    this.#publish(geometry, XenbusStateConnected)
-    for (const queue of this.#queues) queue.wake()
   }
 
   /** Maps a ring and binds its event channel; why not, if that cannot be. */
@@ -231,7 +183,9 @@ export class BlockDevice {
       pages.push(page)
     }
     const ring = new BlkifRing(pages, width)
-    const queue = new BlockQueue(hypervisor, ring, requests, (why) => this.#refuse(why))
+    const queue = new BlockQueue(hypervisor, ring, requests, (why) =>
+      this.#xenbus.refuse(why),
+    )
     this.#queues.push(queue)
     const channel = bindGuestPort(hypervisor, domid, terms.port, () => queue.wake())
     if (typeof channel === 'number') return `event channel ${terms.port} cannot be bound`
@@ -244,29 +198,5 @@ export class BlockDevice {
     this.#queues = []
     this.#pages?.release()
     this.#pages = undefined
-  }
-
-  #refuse(why: string): void {
-    this.#disconnect()
-    this.#say('protocol', `the frontend broke the protocol: ${why}`)
-    this.#publish({}, XenbusStateClosing)
-  }
-
-  #say(kind: string, why: string): void {
-    if (this.#said.has(kind)) return
-    this.#said.add(kind)
-    this.#options.onComplaint?.(`disk ${this.vdev}: ${why}`)
-  }
-
-  /** Writes entries of the backend, and the state that makes them hold. */
-  #publish(entries: Readonly<Record<string, number>>, state: number): void {
-    this.#state = state
-    const { xenstore } = this.#options
-    xenstore.transaction((t) => {
-      for (const [key, value] of Object.entries(entries)) {
-        t.write(`${this.#paths.back}/${key}`, String(value))
-      }
-      t.write(`${this.#paths.back}/state`, String(state))
-    })
   }
 }

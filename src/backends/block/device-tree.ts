@@ -3,7 +3,7 @@
 
 import type { XenstoreClient } from '../xenstore/client.ts'
 import { domainPath } from '../xenstore/path.ts'
-import { XenbusStateInitialising } from '../../xen/abi/blkif.ts'
+import { XenbusStateInitialising } from '../../xen/abi/xenbus.ts'
 
 export interface BlockDeviceDescription {
   readonly domid: number

@@ -1,6 +1,7 @@
 // What the toolstack keeps in xenstore about a network interface: both ends' folders, as libxl 4.17
 // lays them out. What the backend itself says there (features, its state) is in vif.ts.
 
+import { XenbusStateInitialising } from '../../xen/abi/xenbus.ts'
 import type { XenstoreClient, XenstoreView } from '../xenstore/client.ts'
 import { domainPath } from '../xenstore/path.ts'
 import { formatMac } from './mac.ts'
@@ -19,15 +20,6 @@ export interface VifDescription {
   readonly isTrusted: boolean
 }
 
-/** XenbusState of public/io/xenbus.h. */
-export const XenbusState = {
-  Initialising: 1,
-  InitWait: 2,
-  Connected: 4,
-  Closing: 5,
-  Closed: 6,
-} as const
-
 export function frontendPath(domid: number, devid: number): string {
   return `${domainPath(domid)}/device/vif/${devid}`
 }
@@ -45,7 +37,7 @@ export function writeVifTree(store: XenstoreClient, vif: VifDescription): void {
   const { domid, devid } = vif
   const front = frontendPath(domid, devid)
   const back = backendPath(domid, devid)
-  const state = String(XenbusState.Initialising)
+  const state = String(XenbusStateInitialising)
   const backEntries = {
     frontend: front,
     'frontend-id': String(domid),

@@ -98,8 +98,9 @@ export class FakeHost implements Host {
       networks: {
         list: () => [],
         attach: async () => 0,
-        detach: () => false,
+        detach: async () => {},
         listen: () => () => {},
+        capture: () => () => {},
       },
       onNotice: () => {},
       onPhase: (listener) => {

@@ -7,6 +7,7 @@ import { type DomainInfo, domainInfo } from '../../toolstack/domain-info.ts'
 import { checkName, type EndAction, type GuestFile } from '../../toolstack/guest-file/guest-file.ts'
 import type { Host } from '../host.ts'
 import type { DomainConfig, DomainEnd, PhaseListener } from '../host-types.ts'
+import { withChosen } from './devices.ts'
 import { findDomain } from './find-domain.ts'
 import { HostLog } from './host-log.ts'
 import { ManagedDomain } from './managed-domain.ts'
@@ -119,7 +120,7 @@ export class DomainTable {
       const running = await this.host.createDomain(configOf({ ...file, uuid }, isPaused))
       const now = this.host.xen.clock.now()
       const managed = new ManagedDomain(
-        { ...file, uuid: running.guest.uuid },
+        withChosen({ ...file, uuid: running.guest.uuid }, running),
         running,
         now,
         isPaused,
@@ -186,6 +187,7 @@ export class DomainTable {
 
   #watch(managed: ManagedDomain): void {
     const { running } = managed
+    running.onNotice((text) => this.log.add(`d${running.id} ${managed.name}: ${text}`))
     running.onPhase((detail, ms) => {
       const { id, name } = managed
       this.#send({ event: 'phase', id, name, detail, ms: Math.round(ms) })
@@ -234,6 +236,8 @@ export class DomainTable {
       this.#bury(managed, end)
       const running = await this.host.createDomain(configOf(file, false))
       if (!this.#domains.has(managed)) return running.destroy()
+      // Unless it was changed meanwhile, for the next time.
+      if (managed.file === file) managed.file = withChosen(file, running)
       managed.replace(running, this.host.xen.clock.now())
       this.#watch(managed)
       this.#tell(managed, 'restarted')
@@ -284,19 +288,8 @@ function actionFor({ reason }: DomainEnd, file: GuestFile): EndAction {
   }
 }
 
-/**
- * What the host is to make of a guest file.
- * @throws UserError for devices, whose backends are not there yet
- */
+/** What the host is to make of a guest file. */
 function configOf(file: GuestFile, isPaused: boolean): DomainConfig {
-  const [device] = [...file.disks.map(() => 'disk'), ...file.vifs.map(() => 'vif')]
-  if (device !== undefined) {
-    throw new UserError(
-      `${file.name} cannot be created with a ${device}.`,
-      `The ${device === 'disk' ? 'block' : 'network'} backend is not connected to guest files yet.`,
-      `Leave ${device} out, or make it an empty list on the command line: '${device}=[]'`,
-    )
-  }
   const { maxGrantVersion } = file
   return {
     ...file,

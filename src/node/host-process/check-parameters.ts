@@ -4,9 +4,10 @@
 import { UserError } from '../../base/errors.ts'
 import type { OperationName } from './protocol.ts'
 
-/** A type; with "?" it may be left out. */
-type FieldType = 'string' | 'number' | 'boolean' | 'array' | 'guest' | 'string?' | 'number?'
+/** A type, or the fields of an object; with "?" it may be left out, with "[]" it is a list. */
+type FieldType = `${'string' | 'number' | 'boolean' | ObjectName}${'' | '?' | '[]' | '[]?'}`
 type Fields = Readonly<Record<string, FieldType>>
+type ObjectName = 'guest' | 'disk' | 'vif' | 'forward' | 'rate'
 
 const DOMAIN: Fields = { domain: 'string' }
 
@@ -32,31 +33,63 @@ const PARAMETERS: Readonly<Record<OperationName, Fields>> = {
   'debug-keys': { keys: 'string' },
   dmesg: { isCleared: 'boolean' },
   'console-text': DOMAIN,
+  'block-list': DOMAIN,
+  'block-attach': { ...DOMAIN, disk: 'disk' },
+  'block-detach': { ...DOMAIN, vdev: 'string', isForced: 'boolean' },
+  'network-list': DOMAIN,
+  'network-attach': { ...DOMAIN, vif: 'vif' },
+  'network-detach': { ...DOMAIN, device: 'string' },
 }
 
-const GUEST: Fields = {
-  name: 'string',
-  uuid: 'string?',
-  type: 'string',
-  kernel: 'string',
-  ramdisk: 'string?',
-  commandLine: 'string',
-  memoryMiB: 'number',
-  maxMemoryMiB: 'number',
-  vcpus: 'number',
-  maxVcpus: 'number',
-  weight: 'number',
-  cap: 'number',
-  onPoweroff: 'string',
-  onReboot: 'string',
-  onWatchdog: 'string',
-  onCrash: 'string',
-  maxEventChannels: 'number?',
-  maxGrantFrames: 'number?',
-  maxMaptrackFrames: 'number?',
-  maxGrantVersion: 'number?',
-  disks: 'array',
-  vifs: 'array',
+const OBJECTS: Readonly<Record<ObjectName, Fields>> = {
+  guest: {
+    name: 'string',
+    uuid: 'string?',
+    type: 'string',
+    kernel: 'string',
+    ramdisk: 'string?',
+    commandLine: 'string',
+    memoryMiB: 'number',
+    maxMemoryMiB: 'number',
+    vcpus: 'number',
+    maxVcpus: 'number',
+    weight: 'number',
+    cap: 'number',
+    onPoweroff: 'string',
+    onReboot: 'string',
+    onWatchdog: 'string',
+    onCrash: 'string',
+    maxEventChannels: 'number?',
+    maxGrantFrames: 'number?',
+    maxMaptrackFrames: 'number?',
+    maxGrantVersion: 'number?',
+    disks: 'disk[]',
+    vifs: 'vif[]',
+  },
+  disk: {
+    target: 'string?',
+    format: 'string?',
+    vdev: 'string',
+    devid: 'number',
+    isReadOnly: 'boolean',
+    isCdrom: 'boolean',
+    hasDiscard: 'boolean',
+    isSnapshot: 'boolean',
+  },
+  vif: {
+    mac: 'string?',
+    bridge: 'string?',
+    hasGateway: 'boolean?',
+    forwards: 'forward[]?',
+    ip: 'string?',
+    mtu: 'number?',
+    rate: 'rate?',
+    vifname: 'string?',
+    devid: 'number?',
+    isTrusted: 'boolean?',
+  },
+  forward: { protocol: 'string', address: 'string', hostPort: 'number', guestPort: 'number' },
+  rate: { bytes: 'number', intervalUs: 'number' },
 }
 
 /** @throws UserError */
@@ -68,18 +101,22 @@ function checkFields(where: string, fields: Fields, sent: object): void {
   const values = sent as Readonly<Record<string, unknown>>
   for (const [name, type] of Object.entries(fields)) {
     const value = values[name]
-    if (type === 'guest') {
-      if (typeof value !== 'object' || value === null) throw wrong(`${where}.${name}`, 'object')
-      checkFields(`${where}.${name}`, GUEST, value)
-      continue
-    }
-    const isOptional = type.endsWith('?')
-    if (isOptional && (value === undefined || value === null)) continue
+    if (type.endsWith('?') && (value === undefined || value === null)) continue
     const wanted = type.replace('?', '')
-    const isRight = wanted === 'array' ? Array.isArray(value) : typeof value === wanted
-    const isUsable = wanted !== 'number' || Number.isSafeInteger(value)
-    if (!isRight || !isUsable) throw wrong(`${where}.${name}`, wanted)
+    const one = wanted.replace('[]', '')
+    if (wanted === one) checkValue(`${where}.${name}`, one, value)
+    else if (!Array.isArray(value)) throw wrong(`${where}.${name}`, 'list')
+    else for (const [i, item] of value.entries()) checkValue(`${where}.${name}.${i}`, one, item)
   }
+}
+
+function checkValue(where: string, type: string, value: unknown): void {
+  if (Object.hasOwn(OBJECTS, type)) {
+    if (typeof value !== 'object' || value === null) throw wrong(where, 'object')
+    return checkFields(where, OBJECTS[type as ObjectName], value)
+  }
+  const isUsable = type !== 'number' || Number.isSafeInteger(value)
+  if (typeof value !== type || !isUsable) throw wrong(where, type)
 }
 
 function wrong(field: string, type: string): UserError {

@@ -6,6 +6,7 @@ import { Bug, UserError } from '../../base/errors.ts'
 import {
   type Answer,
   type AnswerLine,
+  CAPTURE_TYPE,
   CONSOLE_PROTOCOL,
   type EventLine,
   type OperationName,
@@ -75,6 +76,25 @@ export class HostClient {
     })
     sent.end()
     return opened
+  }
+
+  /**
+   * What passes a domain's network interfaces, as pcapng; ends with the domain, after so many
+   * frames, or with `signal`.
+   * @throws UserError if there is no such domain
+   */
+  async capture(
+    domain: string,
+    frames: number | undefined,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const query = new URLSearchParams({ domain })
+    if (frames !== undefined) query.set('frames', String(frames))
+    const sent = this.#request('GET', `/v1/capture?${query.toString()}`, {}, signal)
+    sent.end()
+    const response = await responseOf(sent)
+    if (response.headers['content-type'] !== CAPTURE_TYPE) throw await firstError(response)
+    return response
   }
 
   #request(

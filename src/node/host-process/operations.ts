@@ -16,34 +16,14 @@ import {
 } from '../../toolstack/guest-control.ts'
 import { debugKey } from '../domains/debug-keys.ts'
 import type { DomainTable } from '../domains/domain-table.ts'
-import type { TimeMode } from '../host-types.ts'
-import {
-  type Answer,
-  type HostInfo,
-  type OperationName,
-  type Parameters,
-  type Progress,
-  PROTOCOL_VERSION,
-} from './protocol.ts'
-
-/** What the operations work on. */
-export interface OperationWorld {
-  readonly name: string
-  readonly time: TimeMode
-  readonly table: DomainTable
-  /** Ends the host process, after the answer. */
-  stop(): void
-}
-
-type Handler<K extends OperationName> = (
-  world: OperationWorld,
-  parameters: Parameters<K>,
-  progress: (progress: Progress) => void,
-) => Answer<K> | Promise<Answer<K>>
+import { DEVICE_OPERATIONS } from './device-operations.ts'
+import type { Handler, Handlers, OperationWorld } from './handler.ts'
+import { type HostInfo, type OperationName, type Parameters, PROTOCOL_VERSION } from './protocol.ts'
 
 const KIB_PER_PAGE = 4
 
-export const OPERATIONS: { readonly [K in OperationName]: Handler<K> } = {
+export const OPERATIONS: Handlers<OperationName> = {
+  ...DEVICE_OPERATIONS,
   host: (world) => hostInfo(world),
   stop: ({ table, stop }, { isForced }) => {
     const names = table.all().map(({ name }) => name)

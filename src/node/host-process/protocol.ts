@@ -2,10 +2,13 @@
 // they answer. All of it is JSON. An operation is POST /v1/NAME; the answer is lines of JSON, any
 // number with `progress` and a last one with `result` or `error`.
 
+import type { DiskInfo } from '../../toolstack/device-info.ts'
+import type { DiskSpec } from '../../toolstack/disk-spec.ts'
 import type { DomainInfo } from '../../toolstack/domain-info.ts'
 import type { GuestFile } from '../../toolstack/guest-file/guest-file.ts'
+import type { VifConfig } from '../../toolstack/vif-config.ts'
 import type { ConsoleRecord, DomainEvent } from '../domains/domain-table.ts'
-import type { TimeMode } from '../host-types.ts'
+import type { NetworkInfo, TimeMode } from '../host-types.ts'
 
 /** Bumped when something changes that an older client or host would not understand. */
 export const PROTOCOL_VERSION = 1
@@ -69,6 +72,16 @@ export interface Operations {
   readonly trigger: readonly [OneDomain & { readonly what: string; readonly vcpu: number }, null]
   readonly 'debug-keys': readonly [{ readonly keys: string }, null]
   readonly dmesg: readonly [{ readonly isCleared: boolean }, readonly string[]]
+  readonly 'block-list': readonly [OneDomain, readonly DiskInfo[]]
+  readonly 'block-attach': readonly [OneDomain & { readonly disk: DiskSpec }, null]
+  readonly 'block-detach': readonly [
+    OneDomain & { readonly vdev: string; readonly isForced: boolean },
+    null,
+  ]
+  readonly 'network-list': readonly [OneDomain, readonly NetworkInfo[]]
+  readonly 'network-attach': readonly [OneDomain & { readonly vif: VifConfig }, null]
+  /** `device` is the number or the Ethernet address. */
+  readonly 'network-detach': readonly [OneDomain & { readonly device: string }, null]
   /** What the console has shown since boot, also of a domain that is gone. */
   readonly 'console-text': readonly [OneDomain, ConsoleRecord]
 }
@@ -91,6 +104,9 @@ export type AnswerLine =
   | { readonly progress: Progress }
   | { readonly result: unknown }
   | { readonly error: SentError }
+
+/** The type of what GET /v1/capture answers: pcapng, of all interfaces of a domain. */
+export const CAPTURE_TYPE = 'application/x-pcapng'
 
 /** A line of GET /v1/events. */
 export type EventLine = DomainEvent

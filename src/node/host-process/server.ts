@@ -6,9 +6,11 @@ import type { Duplex } from 'node:stream'
 import { UserError } from '../../base/errors.ts'
 import { checkParameters } from './check-parameters.ts'
 import { serveConsole } from './console-connection.ts'
-import { OPERATIONS, type OperationWorld } from './operations.ts'
+import type { OperationWorld } from './handler.ts'
+import { OPERATIONS } from './operations.ts'
 import {
   type AnswerLine,
+  CAPTURE_TYPE,
   CONSOLE_PROTOCOL,
   type OperationName,
   type SentError,
@@ -38,6 +40,9 @@ async function handle(
 ): Promise<void> {
   const path = new URL(request.url ?? '/', 'http://host').pathname
   if (request.method === 'GET' && path === '/v1/events') return streamEvents(world, response)
+  if (request.method === 'GET' && path === '/v1/capture') {
+    return streamCapture(world, request, response)
+  }
   const name = path.startsWith('/v1/') ? path.slice('/v1/'.length) : ''
   if (request.method !== 'POST' || !Object.hasOwn(OPERATIONS, name)) {
     response.writeHead(404, { 'content-type': 'text/plain' })
@@ -109,6 +114,36 @@ function streamEvents({ table }: OperationWorld, response: ServerResponse): void
     if (response.writableLength > MOST_WAITING_BYTES) response.destroy()
   })
   response.on('close', stop)
+}
+
+/** What passes a domain's interfaces, as pcapng, until it ends or the client has enough. */
+function streamCapture(
+  { table }: OperationWorld,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  const url = new URL(request.url ?? '/', 'http://host')
+  const most = Number(url.searchParams.get('frames') ?? Number.POSITIVE_INFINITY)
+  let frames = 0
+  try {
+    const { running } = table.findLiving(url.searchParams.get('domain') ?? '')
+    response.writeHead(200, { 'content-type': CAPTURE_TYPE })
+    response.flushHeaders()
+    const stop = running.networks.capture({
+      write: (bytes, more) => {
+        const isSlow = more > 0 && response.writableLength > MOST_WAITING_BYTES
+        if (isSlow || frames >= most) return
+        frames += more
+        response.write(bytes)
+        if (frames >= most) response.end()
+      },
+      end: () => response.end(),
+    })
+    response.on('close', stop)
+  } catch (error) {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+    response.end(`${JSON.stringify({ error: sentError(error) })}\n`)
+  }
 }
 
 function upgrade(

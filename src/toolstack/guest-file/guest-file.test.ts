@@ -66,8 +66,8 @@ const WRONG: readonly (readonly [text: string, message: RegExp])[] = [
   ['name = "a/b"', /slash/],
   ['uuid = "12"', /"12" is no UUID/],
   ['disk = "a,,xvda"', /disk is a list.*brackets/s],
-  ["disk = ['a,,xvda,rx']", /web.cfg:2:18: access cannot be "rx"/],
-  ["vif = ['mca=00:16:3e:00:00:01']", /web.cfg:2:9: Unknown parameter "mca".*did you mean "mac"/s],
+  ["disk = ['a,,xvda,rx']", /web.cfg:2:18: There is no access "rx"/],
+  ["vif = ['mca=00:16:3e:00:00:01']", /web.cfg:2:9: There is no key "mca".*did you mean "mac"/s],
   ['bootloader = "pygrub"', /bootloader is not supported/],
   ['pci = ["01:00.0"]', /pci is not supported.*no hardware/s],
 ]

@@ -3,15 +3,15 @@
 
 import { didYouMean } from '../../base/did-you-mean.ts'
 import { UserError } from '../../base/errors.ts'
+import { SpecError, type SpecRemark } from '../device-spec.ts'
+import { type DiskSpec, parseDiskSpec } from '../disk-spec.ts'
+import { parseVifSpec, type VifConfig } from '../vif-config.ts'
 import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../xen-host.ts'
 import { type Diagnostic, GuestFileError } from './diagnostic.ts'
-import { type DiskSpec, parseDiskSpec } from './disk-spec.ts'
 import { KEYS, keyNamed } from './keys.ts'
 import { parseSettings, type Setting } from './parser.ts'
 import { positionOf, type Source } from './source.ts'
-import { SpecError } from './spec-text.ts'
 import { asksForNothing, type Atom, Settings } from './values.ts'
-import { parseVifSpec, type VifSpec } from './vif-spec.ts'
 
 /** What becomes of a domain that has ended. */
 export type EndAction = 'destroy' | 'restart' | 'rename-restart' | 'preserve'
@@ -41,7 +41,7 @@ export interface GuestFile {
   readonly maxMaptrackFrames?: number | undefined
   readonly maxGrantVersion?: number | undefined
   readonly disks: readonly DiskSpec[]
-  readonly vifs: readonly VifSpec[]
+  readonly vifs: readonly VifConfig[]
 }
 
 /** Where the value of a key came from: `NAME:LINE`; keys that are not in it have their default. */
@@ -69,7 +69,7 @@ export function readGuestFile(sources: readonly Source[], isStrict = false): Gue
   const settings = new Settings(parseSettings(sources))
   const warnings = checkKeys(settings, isStrict)
   if (!settings.get('type') && !settings.get('builder')) checkNothingMissing(settings, sources)
-  const guest = guestOf(settings, sources)
+  const guest = guestOf(settings, sources, (warning) => warnings.push(warning))
   const origins: Record<string, string> = {}
   for (const { key, place } of settings.all()) {
     origins[key] = `${place.source.name}:${positionOf(place).line}`
@@ -128,7 +128,11 @@ function missing(where: string, what: string): UserError {
   )
 }
 
-function guestOf(settings: Settings, sources: readonly Source[]): GuestFile {
+function guestOf(
+  settings: Settings,
+  sources: readonly Source[],
+  warn: (warning: Diagnostic) => void,
+): GuestFile {
   const where = sources[0]?.name ?? 'the command line'
   settings.choice('type', ['pvh'])
   const name = settings.string('name')
@@ -162,8 +166,10 @@ function guestOf(settings: Settings, sources: readonly Source[]): GuestFile {
     maxGrantFrames: settings.number('max_grant_frames', 1, 1024),
     maxMaptrackFrames: settings.number('max_maptrack_frames', 0, 16384),
     maxGrantVersion: settings.number('max_grant_version', 1, 2),
-    disks: settings.strings('disk').map((text) => specOf(text, parseDiskSpec)),
-    vifs: settings.strings('vif').map((text) => specOf(text, parseVifSpec)),
+    disks: settings.strings('disk').map((spec) => specOf(spec, parseDiskSpec)),
+    vifs: settings.strings('vif').map((spec) =>
+      specOf(spec, (text) => parseVifSpec(text, (remark) => warn(diagnosticOf(spec, remark)))),
+    ),
   }
 }
 
@@ -214,18 +220,18 @@ function atValue(settings: Settings, key: string, message: string, hint: string)
   return new GuestFileError({ place: setting.value.place, message, hint })
 }
 
-/** A spec's mistake at its place in the string. Escapes before it, which nobody writes, shift it. */
-function specOf<T>({ text, place }: Atom, parse: (text: string) => T): T {
+function specOf<T>(spec: Atom, parse: (text: string) => T): T {
   try {
-    return parse(text)
+    return parse(spec.text)
   } catch (error) {
     if (!(error instanceof SpecError)) throw error
-    const start = Math.min(place.start + 1 + error.start, place.end - 1)
-    const end = Math.min(place.start + 1 + error.end, place.end - 1)
-    throw new GuestFileError({
-      place: { ...place, start, end: Math.max(end, start + 1) },
-      message: error.what,
-      hint: error.why,
-    })
+    throw new GuestFileError(diagnosticOf(spec, error.remark))
   }
+}
+
+/** A remark on a string at its place. Escapes before it, which nobody writes, shift it. */
+function diagnosticOf({ place }: Atom, { message, hint, start, end }: SpecRemark): Diagnostic {
+  const from = Math.min(place.start + 1 + start, place.end - 1)
+  const to = Math.min(place.start + 1 + end, place.end - 1)
+  return { place: { ...place, start: from, end: Math.max(to, from + 1) }, message, hint }
 }

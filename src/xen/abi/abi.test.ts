@@ -22,10 +22,12 @@ import { Structure, type Width } from './structure.ts'
 import * as vcpu from './vcpu.ts'
 import * as version from './version.ts'
 import * as xen from './xen.ts'
+import * as xenbus from './xenbus.ts'
 
 const MODULES: Readonly<Record<string, object>> = {
   'xen.h': xen,
   'io/blkif.h': blkif,
+  'io/xenbus.h': xenbus,
   'errno.h': errno,
   'event_channel.h': eventChannel,
   'features.h': features,
@@ -98,7 +100,7 @@ function layoutClaims(width: Width): Claim[] {
 
 /** The values that gcc computes, by the claims' numbers. */
 function ask(claims: readonly Claim[], width: Width): Map<number, bigint> {
-  const headers = [...Object.keys(MODULES), 'io/xenbus.h']
+  const headers = Object.keys(MODULES)
   const includes = headers.map((header) => `#include <xen/${header}>`)
   const source = [
     '#include <stddef.h>',

@@ -1,5 +1,5 @@
-// public/io/blkif.h and io/xenbus.h: requests, responses and states of block devices. A ring holds
-// structures of the frontend's own ABI, 64-bit or 32-bit. Numbers and layouts only.
+// public/io/blkif.h: requests and responses of block devices. A ring holds structures of the
+// frontend's own ABI, 64-bit or 32-bit. Numbers and layouts only.
 
 import { Structure } from './structure.ts'
 
@@ -20,13 +20,6 @@ export const BLKIF_RSP_OKAY = 0
 export const VDISK_CDROM = 1
 export const VDISK_REMOVABLE = 2
 export const VDISK_READONLY = 4
-
-export const XenbusStateInitialising = 1
-export const XenbusStateInitWait = 2
-export const XenbusStateInitialised = 3
-export const XenbusStateConnected = 4
-export const XenbusStateClosing = 5
-export const XenbusStateClosed = 6
 
 /** The segments follow as {@link blkif_request_segment}, eleven of them. */
 export const blkif_request = new Structure('blkif_request', {

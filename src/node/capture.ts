@@ -1,44 +1,34 @@
-// Keeps the frames of interfaces in a pcapng file, as they pass.
+// Takes down the frames of interfaces as pcapng, as they pass: into a file, or to whoever asked.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { UserError } from '../base/errors.ts'
 import { withChecksum } from '../backends/net/checksum.ts'
 import { captureInterface, capturedPacket, captureStart } from '../backends/net/pcapng.ts'
 import type { Vif } from '../backends/net/vif.ts'
+import type { CaptureSink } from './host-types.ts'
 
-export class CaptureFile {
-  readonly #file: number
+export class Capture {
+  readonly #sink: CaptureSink
   readonly #nowNs: () => bigint
   #interfaces = 0
   #last = 0n
   #isOpen = true
   readonly #stop: (() => void)[] = []
 
-  /**
-   * @param nowNs the guests' time, in nanoseconds since 1970
-   * @throws UserError if the file cannot be written
-   */
-  constructor(path: string, nowNs: () => bigint) {
+  /** @param nowNs the guests' time, in nanoseconds since 1970 */
+  constructor(sink: CaptureSink, nowNs: () => bigint) {
+    this.#sink = sink
     this.#nowNs = nowNs
-    try {
-      this.#file = openSync(path, 'w')
-      writeSync(this.#file, captureStart())
-    } catch (cause) {
-      throw new UserError(
-        `The capture ${path} cannot be written.`,
-        `${cause instanceof Error ? cause.message : String(cause)}.`,
-        'Give a file in a folder that exists and is writable.',
-      )
-    }
+    sink.write(captureStart(), 0)
   }
 
   /** Captures an interface from now on. Checksums that are left to offloading are filled in. */
   add(vif: Vif): void {
     const number = this.#interfaces++
-    writeSync(this.#file, captureInterface(vif.name))
+    this.#sink.write(captureInterface(vif.name), 0)
     const stop = vif.listen((frame, direction) => {
       const { bytes } = withChecksum(frame)
-      writeSync(this.#file, capturedPacket(number, this.#now(), bytes, direction))
+      this.#sink.write(capturedPacket(number, this.#now(), bytes, direction), 1)
     })
     this.#stop.push(stop)
   }
@@ -54,6 +44,23 @@ export class CaptureFile {
     if (!this.#isOpen) return
     this.#isOpen = false
     for (const stop of this.#stop) stop()
-    closeSync(this.#file)
+    this.#sink.end()
+  }
+}
+
+/**
+ * A file for a capture.
+ * @throws UserError if it cannot be written
+ */
+export function captureFile(path: string): CaptureSink {
+  try {
+    const file = openSync(path, 'w')
+    return { write: (bytes) => writeSync(file, bytes), end: () => closeSync(file) }
+  } catch (cause) {
+    throw new UserError(
+      `The capture ${path} cannot be written.`,
+      `${cause instanceof Error ? cause.message : String(cause)}.`,
+      'Give a file in a folder that exists and is writable.',
+    )
   }
 }

@@ -1,0 +1,96 @@
+// pcap: what passes a domain's network interfaces, for tshark and Wireshark.
+
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { UserError } from '../base/errors.ts'
+import { UsageError } from './arguments.ts'
+import { EXIT_OK } from './exit-status.ts'
+import { HOST_OPTION, runningHost } from './host-option.ts'
+import type { Context, Verb } from './verb.ts'
+
+export const pcap: Verb = {
+  name: 'pcap',
+  summary: "capture what passes a domain's network interfaces",
+  operands: 'domain-id',
+  leastOperands: 1,
+  mostOperands: 1,
+  options: [
+    { name: 'write', short: 'w', value: 'FILE', summary: 'where to; standard output if not given' },
+    {
+      name: 'count',
+      short: 'c',
+      value: 'N',
+      kind: 'integer',
+      least: 1,
+      summary: 'end after so many frames',
+    },
+    HOST_OPTION,
+  ],
+  examples: [
+    ['xenolith pcap web -w web.pcapng', 'capture until Ctrl-C, or until "web" ends'],
+    ['xenolith pcap web | tshark -r -', 'look at it as it passes'],
+  ],
+  description: [
+    'The format is pcapng, with an interface for each of the guest. Frames that the guest has left ' +
+      'to be cut up are there in one piece, checksums that it has left out are filled in. What is ' +
+      'not read in time is left out.',
+  ],
+  async run(args, context) {
+    const client = await runningHost(args, context)
+    const file = args.text('write')
+    if (file === undefined && context.stdout.isTTY) {
+      throw new UsageError(
+        'A capture is not for a terminal.',
+        'It is binary.',
+        'Give --write FILE, or a pipe: xenolith pcap web | tshark -r -',
+      )
+    }
+    const domain = args.operands[0] ?? ''
+    const stopped = new AbortController()
+    const stop = () => stopped.abort()
+    const { stdout } = context
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) context.process.on(signal, stop)
+    stdout.on('error', stop)
+    try {
+      const frames = await client.capture(domain, args.number('count'), stopped.signal)
+      const sink = file === undefined ? outputSink(stdout) : fileSink(file)
+      try {
+        for await (const bytes of frames) await sink.write(bytes)
+      } finally {
+        sink.close()
+      }
+    } catch (error) {
+      if (!stopped.signal.aborted) throw error
+    } finally {
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) context.process.off(signal, stop)
+      stdout.off('error', stop)
+    }
+    return EXIT_OK
+  },
+}
+
+interface Sink {
+  write(bytes: Uint8Array): unknown
+  close(): void
+}
+
+function outputSink(stdout: Context['stdout']): Sink {
+  return {
+    write: (bytes) =>
+      stdout.write(bytes) || new Promise((resolve) => void stdout.once('drain', resolve)),
+    close: () => {},
+  }
+}
+
+/** @throws UserError if it cannot be written */
+function fileSink(path: string): Sink {
+  try {
+    const file = openSync(path, 'w')
+    return { write: (bytes) => writeSync(file, bytes), close: () => closeSync(file) }
+  } catch (cause) {
+    throw new UserError(
+      `The capture ${path} cannot be written.`,
+      `${cause instanceof Error ? cause.message : String(cause)}.`,
+      'Give a file in a folder that exists and is writable.',
+    )
+  }
+}
