@@ -15,7 +15,7 @@ export const networkList = deviceList({
     "Number, domain of the backend, Ethernet address, number again, state of the guest's end (4 is " +
       'connected), and its event channel and the grants of its rings, or -1 where it has several.',
   ],
-  head: 'Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref BE-path'.padEnd(84),
+  head: `Idx BE Mac Addr.         handle state evt-ch   tx-/rx-ring-ref ${'BE-path'.padEnd(30)}`,
   devices: (client, domain) => client.call('network-list', { domain }),
   row: ({ devid, mac, frontendState, eventChannel, txRingRef, rxRingRef, backendPath }) => {
     const number = (value: number, width: number) => String(value).padStart(width)

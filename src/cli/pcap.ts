@@ -1,7 +1,7 @@
 // pcap: what passes a domain's network interfaces, for tshark and Wireshark.
 
-import { closeSync, openSync, writeSync } from 'node:fs'
-import { UserError } from '../base/errors.ts'
+import { once } from 'node:events'
+import { captureFile } from '../node/capture.ts'
 import { UsageError } from './arguments.ts'
 import { EXIT_OK } from './exit-status.ts'
 import { HOST_OPTION, runningHost } from './host-option.ts'
@@ -52,11 +52,14 @@ export const pcap: Verb = {
     stdout.on('error', stop)
     try {
       const frames = await client.capture(domain, args.number('count'), stopped.signal)
-      const sink = file === undefined ? outputSink(stdout) : fileSink(file)
+      const sink = file === undefined ? undefined : captureFile(file)
       try {
-        for await (const bytes of frames) await sink.write(bytes)
+        for await (const bytes of frames) {
+          if (sink) sink.write(bytes, 0)
+          else await print(stdout, bytes)
+        }
       } finally {
-        sink.close()
+        sink?.end()
       }
     } catch (error) {
       if (!stopped.signal.aborted) throw error
@@ -68,29 +71,7 @@ export const pcap: Verb = {
   },
 }
 
-interface Sink {
-  write(bytes: Uint8Array): unknown
-  close(): void
-}
-
-function outputSink(stdout: Context['stdout']): Sink {
-  return {
-    write: (bytes) =>
-      stdout.write(bytes) || new Promise((resolve) => void stdout.once('drain', resolve)),
-    close: () => {},
-  }
-}
-
-/** @throws UserError if it cannot be written */
-function fileSink(path: string): Sink {
-  try {
-    const file = openSync(path, 'w')
-    return { write: (bytes) => writeSync(file, bytes), close: () => closeSync(file) }
-  } catch (cause) {
-    throw new UserError(
-      `The capture ${path} cannot be written.`,
-      `${cause instanceof Error ? cause.message : String(cause)}.`,
-      'Give a file in a folder that exists and is writable.',
-    )
-  }
+/** Standard output, as fast as whoever reads it. */
+async function print(stdout: Context['stdout'], bytes: Uint8Array): Promise<void> {
+  if (!stdout.write(bytes)) await once(stdout, 'drain')
 }

@@ -108,11 +108,7 @@ export class Host implements HostInterface {
     const disks: GuestDisk[] = []
     try {
       disks.push(...openDisks(config.disks ?? []))
-      return this.xen.createGuest(
-        { ...config, commandLine: config.cmdline, vifs },
-        images,
-        disks,
-      )
+      return this.xen.createGuest({ ...config, commandLine: config.cmdline, vifs }, images, disks)
     } catch (error) {
       releaseVifs(vifs)
       closeDisks(disks)

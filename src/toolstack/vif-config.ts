@@ -154,7 +154,10 @@ const VIF: SpecKind = {
  * @param warn told of each key that is ignored
  * @throws SpecError for an unknown key, or a value that makes no sense
  */
-export function parseVifSpec(spec: string, warn: (remark: SpecRemark) => void = () => {}): VifConfig {
+export function parseVifSpec(
+  spec: string,
+  warn: (remark: SpecRemark) => void = () => {},
+): VifConfig {
   const config: VifConfig = {}
   const forwards: PortForward[] = []
   const take = ({ text, start, end }: Piece) => {

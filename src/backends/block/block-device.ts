@@ -183,9 +183,7 @@ export class BlockDevice {
       pages.push(page)
     }
     const ring = new BlkifRing(pages, width)
-    const queue = new BlockQueue(hypervisor, ring, requests, (why) =>
-      this.#xenbus.refuse(why),
-    )
+    const queue = new BlockQueue(hypervisor, ring, requests, (why) => this.#xenbus.refuse(why))
     this.#queues.push(queue)
     const channel = bindGuestPort(hypervisor, domid, terms.port, () => queue.wake())
     if (typeof channel === 'number') return `event channel ${terms.port} cannot be bound`

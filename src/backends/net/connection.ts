@@ -122,8 +122,7 @@ export class Connection {
       notify: () => channels.tx?.notify(),
     })
     const receive = new ReceiveQueue(rx, {
-      copyTo: (ref, offset, from) =>
-        copyToGrant(this.#hypervisor, this.#domid, ref, offset, from),
+      copyTo: (ref, offset, from) => copyToGrant(this.#hypervisor, this.#domid, ref, offset, from),
       received: (frame, isWhole) => this.#host.received(frame, isWhole),
       violated,
       notify: () => channels.rx?.notify(),

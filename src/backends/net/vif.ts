@@ -204,7 +204,10 @@ export class Vif {
           this.counters.receivedBytes += frame.bytes.length
         } else {
           this.counters.receivedDropped++
-          this.#xenbus.complain('page', 'the guest gave a page to receive into that it did not grant')
+          this.#xenbus.complain(
+            'page',
+            'the guest gave a page to receive into that it did not grant',
+          )
         }
         this.onLow()
       },

@@ -167,9 +167,11 @@ function guestOf(
     maxMaptrackFrames: settings.number('max_maptrack_frames', 0, 16384),
     maxGrantVersion: settings.number('max_grant_version', 1, 2),
     disks: settings.strings('disk').map((spec) => specOf(spec, parseDiskSpec)),
-    vifs: settings.strings('vif').map((spec) =>
-      specOf(spec, (text) => parseVifSpec(text, (remark) => warn(diagnosticOf(spec, remark)))),
-    ),
+    vifs: settings
+      .strings('vif')
+      .map((spec) =>
+        specOf(spec, (text) => parseVifSpec(text, (remark) => warn(diagnosticOf(spec, remark)))),
+      ),
   }
 }
 

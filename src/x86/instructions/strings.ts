@@ -185,7 +185,7 @@ define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
         { linear: to, isWrite: true },
       ]
       return once(e, bytes, addresses, [S.RSI, S.RDI], (n, source, target) =>
-        copy(e, dst.bits as 8, n, source as Value, target as Value),
+        copy(e, dst.bits as 8, n, source, target),
       )
     }
     bulk(e, bytes, [from, to], [S.RSI, S.RDI], (n) => {
@@ -240,7 +240,7 @@ define('STOS', ['AA Yb,AL rep', 'AB Yv,rAX rep'], (e, dst, src) => {
     if (e.isOnce) {
       const addresses = [{ linear: to, isWrite: true }]
       return once(e, bytes, addresses, [S.RDI], (n, target) =>
-        fill(e, dst.bits as 8, n, value, target as Value),
+        fill(e, dst.bits as 8, n, value, target),
       )
     }
     bulk(e, bytes, [to], [S.RDI], (n) => {
