@@ -1,6 +1,8 @@
 // create: makes a domain from a guest file, on the host process, which is started if none runs.
 
-import type { GuestFileReading } from '../toolstack/guest-file/guest-file.ts'
+import { formatDiskSpec } from '../toolstack/disk-spec.ts'
+import type { GuestFile, GuestFileReading } from '../toolstack/guest-file/guest-file.ts'
+import { formatVifSpec } from '../toolstack/vif-config.ts'
 import { attachConsole } from './console-session.ts'
 import { EXIT_OK } from './exit-status.ts'
 import { GUEST_FILE_OPTIONS, guestFileOf } from './guest-file-options.ts'
@@ -91,6 +93,13 @@ const KEY_OF: Readonly<Record<string, string>> = {
   vifs: 'vif',
 }
 
+/** A value as it stands in a guest file. */
+function told(field: string, guest: GuestFile): unknown {
+  if (field === 'disks') return guest.disks.map(formatDiskSpec)
+  if (field === 'vifs') return guest.vifs.map(formatVifSpec)
+  return guest[field as keyof GuestFile]
+}
+
 /** Each value that holds as a line of a guest file, with where it comes from as a comment. */
 function explain({ guest, origins }: GuestFileReading): string {
   const lines = Object.entries(guest).flatMap(([field, value]): [string, string][] => {
@@ -99,7 +108,7 @@ function explain({ guest, origins }: GuestFileReading): string {
     if (isUnset) return []
     const origin =
       key === 'cmdline' ? (origins[key] ?? origins['extra'] ?? origins['root']) : origins[key]
-    return [[`${key} = ${JSON.stringify(value)}`, origin ?? 'default']]
+    return [[`${key} = ${JSON.stringify(told(field, guest))}`, origin ?? 'default']]
   })
   const width = Math.min(48, Math.max(...lines.map(([line]) => line.length)))
   return lines.map(([line, origin]) => `${line.padEnd(width)}  # ${origin}\n`).join('')

@@ -13,7 +13,7 @@ import { RawImage } from '../backends/block/raw.ts'
 import { MemoryStorage } from '../backends/block/memory-storage.ts'
 import { ImageError } from '../backends/block/storage.ts'
 import { type DiskInfo, diskInfos } from '../toolstack/device-info.ts'
-import { type DiskSpec, parseDiskSpec } from '../toolstack/disk-spec.ts'
+import { type DiskSpec, formatDiskSpec, parseDiskSpec } from '../toolstack/disk-spec.ts'
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { FileStorage } from './file-storage.ts'
@@ -40,7 +40,8 @@ const FILES: ImageFiles = {
  * @throws UserError
  */
 export function openDisk(disk: string | DiskSpec): GuestDisk {
-  const spec = typeof disk === 'string' ? parseDiskSpec(disk) : disk
+  // What was made as an object is looked at like a text.
+  const spec = parseDiskSpec(typeof disk === 'string' ? disk : formatDiskSpec(disk))
   const path = spec.target === undefined ? undefined : imagePath(spec.target)
   return {
     vdev: spec.vdev,

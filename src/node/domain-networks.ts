@@ -7,7 +7,7 @@ import { vifInfos } from '../toolstack/device-info.ts'
 import type { SpecRemark } from '../toolstack/device-spec.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import type { PluggedVif } from '../toolstack/guest-networks.ts'
-import { parseVifSpec, type VifConfig } from '../toolstack/vif-config.ts'
+import { formatVifSpec, parseVifSpec, type VifConfig } from '../toolstack/vif-config.ts'
 import { Capture } from './capture.ts'
 import type { Gateways } from './gateways.ts'
 import type { CaptureSink, NetworkInfo, Packet } from './host-types.ts'
@@ -34,7 +34,8 @@ export async function prepareVifs(
     notice(`network interface: ${message}: ${hint ?? ''}`)
   try {
     for (const [i, vif] of vifs.entries()) {
-      const config = typeof vif === 'string' ? parseVifSpec(vif, warn) : vif
+      // What was made as an object is looked at like a text.
+      const config = parseVifSpec(typeof vif === 'string' ? vif : formatVifSpec(vif), warn)
       const what = `Network interface ${config.devid ?? i} of domain "${domain}"`
       const onEnd = (why: string) => notice(`${what} has lost its way to the outside. ${why}`)
       prepared.push({ config, uplink: await gateways.start(what, config, onEnd) })

@@ -3,7 +3,7 @@
 
 import { formatMac } from '../backends/net/mac.ts'
 import type { VifCounters } from '../backends/net/vif.ts'
-import { backendPath, frontendPath } from '../backends/net/vif-tree.ts'
+import { vifPaths } from '../backends/net/vif-tree.ts'
 import { blockPaths } from '../backends/block/device-tree.ts'
 import type { XenstoreClient } from '../backends/xenstore/client.ts'
 import type { GuestDomain } from './guest-domain.ts'
@@ -57,7 +57,8 @@ export function vifInfos(guest: GuestDomain): VifInfo[] {
   const { domid } = guest.domain
   return guest.networks.all.map(({ vif, bridge }) => {
     const { devid, mac } = vif.description
-    const read = numbersOf(guest.xenstore, frontendPath(domid, devid))
+    const { front, back } = vifPaths(domid, devid)
+    const read = numbersOf(guest.xenstore, front)
     return {
       devid,
       name: vif.name,
@@ -69,7 +70,7 @@ export function vifInfos(guest: GuestDomain): VifInfo[] {
       eventChannel: read('event-channel'),
       txRingRef: read('tx-ring-ref'),
       rxRingRef: read('rx-ring-ref'),
-      backendPath: backendPath(domid, devid),
+      backendPath: back,
       counters: { ...vif.counters },
     }
   })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UserError } from '../base/errors.ts'
-import { parseDiskSpec } from './disk-spec.ts'
+import { formatDiskSpec, parseDiskSpec } from './disk-spec.ts'
 import { virtualDeviceNumber } from './virtual-device.ts'
 
 const DISK = {
@@ -68,6 +68,19 @@ test('empty drives, deprecated prefixes and our own key', () => {
   assert.equal(parseDiskSpec('tap:qcow2:/a.img,xvda,w').format, 'qcow2')
   assert.equal(parseDiskSpec('/a,,xvda,snapshot=1').isSnapshot, true)
   assert.equal(parseDiskSpec('/a,,xvda,w,snapshot=0').isSnapshot, false)
+})
+
+test('a disk as text is read as the same disk', () => {
+  for (const text of [
+    '/a,,xvda',
+    'qcow2:/a b,xvdb,r',
+    ',,hdc,cdrom',
+    'raw:/a.iso,hdc:cdrom',
+    'no-discard,snapshot=1,vdev=xvdc,target=/a,b=c,ro',
+  ]) {
+    const disk = parseDiskSpec(text)
+    assert.deepEqual(parseDiskSpec(formatDiskSpec(disk)), disk, text)
+  }
 })
 
 const REFUSED: readonly (readonly [string, RegExp])[] = [

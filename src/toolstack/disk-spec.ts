@@ -130,6 +130,20 @@ export function parseDiskSpec(text: string): DiskSpec {
   )
 }
 
+/** The specification that {@link parseDiskSpec} reads as this disk. */
+export function formatDiskSpec(disk: DiskSpec): string {
+  const parts = [
+    ...(disk.format === undefined ? [] : [`format=${disk.format}`]),
+    `vdev=${disk.vdev}`,
+    `access=${disk.isReadOnly ? 'ro' : 'rw'}`,
+    ...(disk.isCdrom ? ['cdrom'] : []),
+    ...(disk.hasDiscard ? [] : ['no-discard']),
+    ...(disk.isSnapshot ? ['snapshot=1'] : []),
+    ...(disk.target === undefined ? [] : [`target=${disk.target}`]),
+  ]
+  return parts.join(',')
+}
+
 function take(draft: Draft, piece: string): void {
   const text = draft.given.size === 0 ? withoutPrefix(draft, piece) : piece
   const [, key, value] = /^([a-z][\w-]*)=(.*)$/s.exec(text) ?? []

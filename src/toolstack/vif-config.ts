@@ -186,6 +186,23 @@ function checkVif({ hasGateway, forwards }: VifConfig): void {
   )
 }
 
+/** The specification that {@link parseVifSpec} reads as this configuration. */
+export function formatVifSpec(config: VifConfig): string {
+  const { forwards = [], rate, hasGateway, isTrusted, ...plain } = config
+  const bits = rate && Math.ceil((rate.bytes * 8e6) / rate.intervalUs)
+  const parts = [
+    ...Object.entries(plain).flatMap(([key, value]) => (value == null ? [] : [`${key}=${value}`])),
+    ...(hasGateway == null ? [] : [`gateway=${hasGateway ? 'passt' : 'none'}`]),
+    ...(rate ? [`rate=${bits}b/s@${rate.intervalUs}us`] : []),
+    ...(isTrusted === false ? ['untrusted'] : []),
+    ...forwards.map(
+      ({ protocol, address, hostPort, guestPort }) =>
+        `forward=${protocol}:${address}/${hostPort}:${guestPort}`,
+    ),
+  ]
+  return parts.join(',')
+}
+
 function meantKey(key: string): string {
   const keys = [...VIF_KEYS.keys(), ...IGNORED_VIF_KEYS.keys()]
   const near = didYouMean(key, keys)
@@ -228,7 +245,7 @@ function parseForward(text: string): PortForward | undefined {
 
 /** Bits or bytes a second, in powers of ten as libxl has them, and how often credit is given. */
 function parseRate(text: string): Rate | undefined {
-  const found = /^(\d{1,9})([GMK]?)([bB])\/s(?:@(\d{1,9})(ms|us|s)?)?$/.exec(text)
+  const found = /^(\d{1,15})([GMK]?)([bB])\/s(?:@(\d{1,9})(ms|us|s)?)?$/.exec(text)
   if (!found) return undefined
   const [, amount, prefix = '', unit, interval, intervalUnit = 'us'] = found
   const scale = { '': 1, K: 1e3, M: 1e6, G: 1e9 }[prefix] ?? 1

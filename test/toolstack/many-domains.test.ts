@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { TestServer, until } from '../../src/node/testing/served-host.ts'
+import { hostCounters as counters, TestServer, until } from '../../src/node/testing/served-host.ts'
 
 const DOMAINS = 1000
 const AT_ONCE = 100
@@ -14,28 +14,6 @@ async function startedServer(t: TestContext): Promise<TestServer> {
   const server = await TestServer.start()
   t.after(() => server.stop())
   return server
-}
-
-/** All that a host could leak. */
-function counters(server: TestServer) {
-  const { xen } = server.served.table.host
-  const { control, timers } = xen.hypervisor
-  return {
-    frames: xen.frames.freeFrames,
-    ports: control.channels.boundPorts().length,
-    grants: control.grants.activeGrants().length,
-    timers: timers.size,
-    xenstoreNodes: nodes(server, '/'),
-    domains: [...xen.hypervisor.domainsInOrder()].length,
-    areas: xen.memory.available,
-  }
-}
-
-function nodes(server: TestServer, path: string): number {
-  const { xenstore } = server.served.table.host.xen
-  const children = xenstore.list(path) ?? []
-  const below = children.map((name) => nodes(server, path === '/' ? `/${name}` : `${path}/${name}`))
-  return below.reduce((sum, count) => sum + count, 1)
 }
 
 test(`after ${DOMAINS} domains the host has all that it had before`, async (t) => {

@@ -7,14 +7,10 @@ import type { Width } from '../../xen/abi/structure.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import { bindGuestPort, type HostPage, mapGrantedPage } from '../../xen/host-services.ts'
 import { XenbusBackend, type XenbusEntries } from '../xenbus-backend.ts'
+import { removeDeviceTree } from '../xenbus-tree.ts'
 import type { XenstoreClient } from '../xenstore/client.ts'
 import { BlkifRing } from './blkif-ring.ts'
-import {
-  type BlockDeviceDescription,
-  blockPaths,
-  removeBlockTree,
-  writeBlockTree,
-} from './device-tree.ts'
+import { type BlockDeviceDescription, blockPaths, writeBlockTree } from './device-tree.ts'
 import { type DiskImage, SECTOR } from './disk-image.ts'
 import { GuestPages } from './guest-pages.ts'
 import { MAX_QUEUES, MAX_RING_PAGE_ORDER, type QueueTerms, readTerms } from './negotiation.ts'
@@ -100,7 +96,7 @@ export class BlockDevice {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#xenbus.end()
-    removeBlockTree(this.#options.xenstore, this.#options.domid, this.devid)
+    removeDeviceTree(this.#options.xenstore, this.#paths)
     try {
       this.image.close()
     } catch (error) {

@@ -6,19 +6,14 @@ import type { TimerHandle } from '../../machine/timers.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { XenstoreClient } from '../xenstore/client.ts'
 import { XenbusBackend, type XenbusEntries } from '../xenbus-backend.ts'
+import { type DevicePaths, removeDeviceTree } from '../xenbus-tree.ts'
 import { Connection } from './connection.ts'
 import type { Frame } from './frame.ts'
 import { readFrontendOffer, wantsMulticastControl } from './frontend-offer.ts'
 import { BROADCAST, isGroup, macAt } from './mac.ts'
 import type { Direction } from './pcapng.ts'
 import { RateLimiter } from './rate-limit.ts'
-import {
-  backendPath,
-  frontendPath,
-  removeVifTree,
-  type VifDescription,
-  writeVifTree,
-} from './vif-tree.ts'
+import { type VifDescription, vifPaths, writeVifTree } from './vif-tree.ts'
 
 /** As many multicast addresses as Linux's netback keeps for a guest. */
 const MOST_MULTICAST = 64
@@ -76,7 +71,7 @@ export class Vif {
   /** Told when little is waiting for the guest again. */
   onLow: () => void = () => {}
   readonly #options: VifOptions
-  readonly #front: string
+  readonly #paths: DevicePaths
   readonly #taps = new Set<Tap>()
   readonly #multicast = new Set<number>()
   readonly #limiter: RateLimiter | undefined
@@ -92,13 +87,12 @@ export class Vif {
     this.#options = options
     this.description = options
     this.name = options.vifname ?? `vif${domid}.${devid}`
-    this.#front = frontendPath(domid, devid)
+    this.#paths = vifPaths(domid, devid)
     this.#limiter = rate && new RateLimiter(rate, hypervisor.now())
     writeVifTree(store, options)
     this.#xenbus = new XenbusBackend({
       store,
-      front: this.#front,
-      back: backendPath(domid, devid),
+      ...this.#paths,
       device: {
         offer: () => ({ ...FEATURES, 'multi-queue-max-queues': options.maxQueues }),
         connect: () => this.#connect(),
@@ -108,8 +102,8 @@ export class Vif {
       },
       onComplaint: (text) => options.onComplaint(`${this.name}: ${text}`),
     })
-    this.#endWatch = store.watch(`${this.#front}/request-multicast-control`, () => {
-      this.#isFiltering = wantsMulticastControl(store, this.#front)
+    this.#endWatch = store.watch(`${this.#paths.front}/request-multicast-control`, () => {
+      this.#isFiltering = wantsMulticastControl(store, this.#paths.front)
     })
   }
 
@@ -163,12 +157,12 @@ export class Vif {
     this.#xenbus.end()
     this.#endWatch()
     this.#taps.clear()
-    removeVifTree(this.#options.store, this.description.domid, this.description.devid)
+    removeDeviceTree(this.#options.store, this.#paths)
   }
 
   #connect(): XenbusEntries | string {
     const { hypervisor, store, domid, maxQueues } = this.#options
-    const offer = readFrontendOffer(store, this.#front, maxQueues)
+    const offer = readFrontendOffer(store, this.#paths.front, maxQueues)
     if (typeof offer === 'string') return offer
     const opened = Connection.open(hypervisor, domid, offer, this.#host())
     if (typeof opened === 'string') return opened

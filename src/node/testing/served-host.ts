@@ -53,6 +53,28 @@ export class TestServer {
   }
 }
 
+/** All that a host could leak. */
+export function hostCounters(server: TestServer) {
+  const { xen } = server.served.table.host
+  const { control, timers } = xen.hypervisor
+  return {
+    frames: xen.frames.freeFrames,
+    ports: control.channels.boundPorts().length,
+    grants: control.grants.activeGrants().length,
+    timers: timers.size,
+    xenstoreNodes: nodes(server, '/'),
+    domains: [...xen.hypervisor.domainsInOrder()].length,
+    areas: xen.memory.available,
+  }
+}
+
+function nodes(server: TestServer, path: string): number {
+  const { xenstore } = server.served.table.host.xen
+  const children = xenstore.list(path) ?? []
+  const below = children.map((name) => nodes(server, path === '/' ? `/${name}` : `${path}/${name}`))
+  return below.reduce((sum, count) => sum + count, 1)
+}
+
 /** Waits until something holds; fails after some seconds. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
