@@ -186,6 +186,28 @@ test('requests that are none are answered with an error, and the host goes on', 
   assert.match((await post(socket, '/v1/find', '{}'))[1], /"kind":"user"/)
   assert.match((await post(socket, '/v1/create', '{"guest":{"name":5}}'))[1], /"error"/)
   assert.match((await post(socket, '/v1/mem-set', '{"domain":"x","kib":"y"}'))[1], /"error"/)
+  const { id } = await server.create('web')
+  const guest = server.tiny('other')
+  const disk = { vdev: 'xvda', devid: 51712, isReadOnly: true, isCdrom: true, hasDiscard: true }
+  for (const [operation, parameters, why] of [
+    ['create', { guest: { ...guest, disks: [{ vdev: 5 }] } }, /create.guest.disks.0.vdev is no/],
+    ['create', { guest: { ...guest, vifs: [[]], isPaused: 1 } }, /create.isPaused is no boolean/],
+    ['block-attach', { disk }, /block-attach.disk.isSnapshot is no boolean/],
+    ['block-attach', { disk: { ...disk, isSnapshot: false, vdev: 'x' } }, /no virtual device/],
+    ['block-attach', { disk: { ...disk, isSnapshot: false, format: 'elf' } }, /no format/],
+    ['network-attach', { vif: { forwards: [{ hostPort: '1' }] } }, /forwards.0.protocol is no/],
+    ['network-attach', { vif: { bridge: '\u0000/'.repeat(9000) } }, /bridge cannot be/],
+    ['network-attach', { vif: { mac: 'ff:ff:ff:ff:ff:ff' } }, /mac cannot be/],
+  ] as const) {
+    const [, answer] = await post(
+      socket,
+      `/v1/${operation}`,
+      JSON.stringify({ domain: 'web', ...parameters }),
+    )
+    assert.match(answer, /"kind":"user"/, answer)
+    assert.match(answer, why)
+  }
+  await server.client.call('destroy', { domain: String(id) })
   assert.match(await raw(socket, 'GARBAGE\r\n\r\n'), /400 Bad Request/)
   const upgrade = 'GET /v1/console?domain=none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n'
   assert.match(

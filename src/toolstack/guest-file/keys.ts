@@ -74,8 +74,8 @@ export const KEYS: readonly Key[] = [
     ['max_event_channels', 'number', 'supported', '2 to 262143; default 1023'],
   ]),
   ...section('Devices', [
-    ['disk', 'list', 'supported', 'see xl-disk-configuration(5)'],
-    ['vif', 'list', 'supported', 'see xl-network-configuration(5)'],
+    ['disk', 'list', 'supported', 'see xl-disk-configuration(5); raw, qcow2 and vhd'],
+    ['vif', 'list', 'supported', 'see [network interfaces](network-interfaces.md)'],
   ]),
   ...refused('Devices', 'there is no backend for it', [
     'vtpm',
