@@ -50,17 +50,20 @@ export class Capture {
 
 /**
  * A file for a capture.
- * @throws UserError if it cannot be written
+ * @throws UserError if it cannot be written, also later
  */
 export function captureFile(path: string): CaptureSink {
-  try {
-    const file = openSync(path, 'w')
-    return { write: (bytes) => writeSync(file, bytes), end: () => closeSync(file) }
-  } catch (cause) {
-    throw new UserError(
-      `The capture ${path} cannot be written.`,
-      `${cause instanceof Error ? cause.message : String(cause)}.`,
-      'Give a file in a folder that exists and is writable.',
-    )
+  const told = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (cause) {
+      throw new UserError(
+        `The capture ${path} cannot be written.`,
+        `${cause instanceof Error ? cause.message : String(cause)}.`,
+        'Give a file in a folder that exists, is writable, and has room.',
+      )
+    }
   }
+  const file = told(() => openSync(path, 'w'))
+  return { write: (bytes) => told(() => writeSync(file, bytes)), end: () => closeSync(file) }
 }

@@ -253,6 +253,13 @@ export class RunningDomain implements Domain {
     this.#fail(error)
   }
 
+  /** Closes its disks and takes its network interfaces away: it has shut down, and is only kept. */
+  releaseDevices(): void {
+    this.guest.disks.close()
+    this.guest.networks.destroy()
+    this.networks.close()
+  }
+
   destroy(): void {
     this.guest.destroy()
     this.networks.close()

@@ -191,8 +191,10 @@ export function formatVifSpec(config: VifConfig): string {
   const { forwards = [], rate, hasGateway, isTrusted, ...plain } = config
   const bits = rate && Math.ceil((rate.bytes * 8e6) / rate.intervalUs)
   const parts = [
-    ...Object.entries(plain).flatMap(([key, value]) => (value == null ? [] : [`${key}=${value}`])),
-    ...(hasGateway == null ? [] : [`gateway=${hasGateway ? 'passt' : 'none'}`]),
+    ...Object.entries(plain).flatMap(([key, value]) =>
+      value === undefined ? [] : [`${key}=${value}`],
+    ),
+    ...(hasGateway === undefined ? [] : [`gateway=${hasGateway ? 'passt' : 'none'}`]),
     ...(rate ? [`rate=${bits}b/s@${rate.intervalUs}us`] : []),
     ...(isTrusted === false ? ['untrusted'] : []),
     ...forwards.map(

@@ -59,6 +59,20 @@ test('a domain that reboots has its devices again, with their addresses', async 
   FileStorage.open(image, true).close()
 })
 
+test('a domain that is kept under another name leaves its devices to its successor', async () => {
+  await server.create('kept', 'reboots', `${DEVICES}; on_reboot="rename-restart"`)
+  await until(async () => (await client.call('list', {})).length > 1, 'both are there')
+  const count = async (name: string) => {
+    const devices = [await disks(name), await networks(name)]
+    return devices.flat().length
+  }
+  assert.equal(await count('kept-1'), 0)
+  await until(async () => (await count('kept').catch(() => 0)) === 2, 'the successor has them')
+  for (const { id } of await client.call('list', {})) {
+    await client.call('destroy', { domain: String(id) })
+  }
+})
+
 test('a domain that cannot have all its devices takes none', async () => {
   const before = hostCounters(server)
   for (const [devices, why] of [

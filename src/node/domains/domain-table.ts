@@ -230,6 +230,8 @@ export class DomainTable {
     try {
       if (action === 'rename-restart') {
         this.rename(managed, this.#unusedName(managed.name))
+        // Its successor needs them.
+        managed.running.releaseDevices()
         await this.create({ ...file, uuid: undefined })
         return
       }

@@ -101,7 +101,7 @@ function checkFields(where: string, fields: Fields, sent: object): void {
   const values = sent as Readonly<Record<string, unknown>>
   for (const [name, type] of Object.entries(fields)) {
     const value = values[name]
-    if (type.endsWith('?') && (value === undefined || value === null)) continue
+    if (type.endsWith('?') && value === undefined) continue
     const wanted = type.replace('?', '')
     const one = wanted.replace('[]', '')
     if (wanted === one) checkValue(`${where}.${name}`, one, value)
