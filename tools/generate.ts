@@ -6,11 +6,17 @@ import { dirname } from 'node:path'
 import { commandLineReference } from './generate-command-line.ts'
 import { networkReference } from './generate-networks.ts'
 import { eventGuests } from './generate-event-guests.ts'
+import { guestFileReference } from './generate-guest-file.ts'
+import { manualPage } from './generate-manual.ts'
+import { xlReference } from './generate-xl.ts'
 
 /** By file: makes its text, and may look at what it is now. */
 const FILES: Record<string, (present: string | undefined) => string> = {
   'docs/reference/command-line.md': commandLineReference,
   'docs/reference/network-interfaces.md': networkReference,
+  'docs/man/xenolith.1': manualPage,
+  'docs/reference/guest-file.md': guestFileReference,
+  'docs/reference/xl.md': xlReference,
   'src/toolstack/event-bench/programs.ts': eventGuests,
 }
 

@@ -3,8 +3,9 @@
 
 import { parseArgs } from 'node:util'
 import { Bug, UserError } from '../base/errors.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../base/did-you-mean.ts'
 import type { OptionDefinition, Verb } from './verb.ts'
+import { ABSENT_FLAGS } from './xl-absent.ts'
 
 /** The command was called wrongly; ends with status 2. */
 export class UsageError extends UserError {}
@@ -49,6 +50,11 @@ export class Arguments {
 
   flag(name: string): boolean {
     return this.text(name) !== undefined
+  }
+
+  /** How often an option was given. */
+  count(name: string): number {
+    return this.inOrder.filter((given) => given.name === name).length
   }
 
   number(name: string): number | undefined {
@@ -102,6 +108,13 @@ function checkComplete(verb: Verb, parsed: Arguments): void {
       `--${missing.name} ${missing.value} is ${missing.summary}.`,
     )
   }
+  if (parsed.operands.length < (verb.leastOperands ?? 0)) {
+    throw usage(
+      verb,
+      `"${verb.name}" needs more: ${verb.operands ?? 'an operand'}.`,
+      parsed.operands.length === 0 ? 'Nothing was given.' : `Given: ${parsed.operands.join(' ')}.`,
+    )
+  }
   const surplus = parsed.operands[verb.mostOperands ?? 0]
   if (surplus !== undefined) {
     const takes = verb.operands ? `takes ${verb.operands}` : 'takes options only'
@@ -126,7 +139,9 @@ function checkedValue(
     if (token.value === undefined) return ''
     throw usage(verb, `${name} takes no value.`, `It was given "${token.value}".`)
   }
-  const { value } = token
+  // As xl's manual writes it: -f=FILE.
+  const isShort = !token.rawName.startsWith('--')
+  const value = isShort && token.inlineValue ? token.value?.replace(/^=/, '') : token.value
   // The next option in place of the value: somebody forgot the value.
   const isOption = !token.inlineValue && options.some((other) => value === `--${other.name}`)
   if (value === undefined || isOption) {
@@ -156,6 +171,10 @@ function checkNumber(verb: Verb, option: OptionDefinition, text: string): void {
 }
 
 function unknownOption(verb: Verb, raw: string, options: readonly OptionDefinition[]): UsageError {
+  const reason = ABSENT_FLAGS[verb.name]?.[raw]
+  if (reason !== undefined) {
+    return usage(verb, `"${verb.name}" has no ${raw} here, as xl has it.`, `The reason: ${reason}.`)
+  }
   const near = didYouMean(
     raw.replace(/^-+/, ''),
     options.map(({ name }) => name),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { call, SOME_FILE } from './testing/call.ts'
+import { VERBS } from './verbs.ts'
 
 test('without a verb the help goes to stderr with status 2', async () => {
   const { status, out, err } = await call([])
@@ -30,10 +31,10 @@ test('the help of a verb leads with examples and ends with the exit statuses', a
 })
 
 test('no line of the help is wider than 80 columns', async () => {
-  for (const argv of [['help'], ['help', 'run'], ['help', 'demo'], ['help', 'version']]) {
+  for (const argv of [['help'], ...VERBS.map(({ name }) => ['help', name])]) {
     const { out } = await call(argv)
     for (const line of out.split('\n')) {
-      const isExample = /^ {2}xenolith /.test(line)
+      const isExample = /^ {2}(source <\()?xenolith /.test(line)
       assert.ok(line.length <= (isExample ? 100 : 80), line)
     }
   }
@@ -49,6 +50,15 @@ test('wrong usage is said in three lines with status 2', async () => {
   const run = ['run', '--kernel', SOME_FILE]
   const wrong: [string[], RegExp][] = [
     [['zzzzzz'], /No verb has a name like that/],
+    [['save', 'web', 'file'], /no "save" here[^]*cannot be saved yet/],
+    [['-N', 'create'], /no -N before the verb[^]*create has it as -n/],
+    [['list', '--context'], /no --context here[^]*no security labels/],
+    [['destroy'], /"destroy" needs more: domain-id\.\nNothing was given/],
+    [['rename', 'web'], /"rename" needs more: domain-id new-name\.\nGiven: web/],
+    [['shutdown'], /needs a domain or -a/],
+    [['create'], /Nothing says what domain is meant/],
+    [['create', 'a.cfg', 'b.cfg'], /"b\.cfg" is too much/],
+    [['completion', 'fish'], /no completion for "fish"/],
     [['help', 'dmeo'], /Did you mean "demo"/],
     [['run'], /"run" needs --kernel\./],
     [['run', '--kernle', 'x'], /Unknown option "--kernle".\nDid you mean "--kernel"/],

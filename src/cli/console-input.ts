@@ -11,7 +11,7 @@ const DETACH = 0x1d
 /** Connects standard input to a console; returns what disconnects them and mends the terminal. */
 export function connectInput(
   { stdin, process }: Pick<Context, 'stdin' | 'process'>,
-  console: DomainConsole,
+  console: Pick<DomainConsole, 'send'>,
   onDetach: () => void,
 ): () => void {
   const isTerminal = stdin.isTTY === true

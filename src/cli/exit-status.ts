@@ -17,7 +17,7 @@ export const EXIT_SIGNAL = 128
 /** What each status says; `run`'s help and the reference print it. */
 export const EXIT_STATUSES: readonly (readonly [number, string])[] = [
   [EXIT_OK, 'the guest powered off, or the console showed all that was expected'],
-  [EXIT_USER_ERROR, 'something to mend: a bad image, a missing file'],
+  [EXIT_USER_ERROR, 'something to mend: a bad image, a missing file, a domain that is not there'],
   [EXIT_USAGE, 'bad usage: an unknown verb or option, a value out of range'],
   [EXIT_REBOOT, 'the guest asked for a reboot'],
   [EXIT_CRASH, 'the guest crashed, or its watchdog ran out'],

@@ -5,10 +5,12 @@ import { EXIT_STATUSES } from './exit-status.ts'
 import type { OptionDefinition, Verb } from './verb.ts'
 
 const WIDTH = 80
+/** Verbs with an example in the help of the whole: the first ones of the table. */
+const MOST_EXAMPLES = 6
 
 /** The help of the whole command. */
 export function generalHelp(verbs: readonly Verb[]): string {
-  const examples = verbs.flatMap((verb) => verb.examples.slice(0, 1))
+  const examples = verbs.slice(0, MOST_EXAMPLES).flatMap((verb) => verb.examples.slice(0, 1))
   const table = verbs.map(({ name, summary }): [string, string] => [name, summary])
   return [
     'xenolith VERB [OPTIONS]: runs Xen guests with no hardware and no root.',
@@ -27,7 +29,8 @@ export function generalHelp(verbs: readonly Verb[]): string {
 /** The help of one verb. */
 export function verbHelp(verb: Verb): string {
   const operands = verb.operands ? ` ${verb.operands}` : ''
-  const lines = [`xenolith ${verb.name} [OPTIONS]${operands}: ${verb.summary}.`, '']
+  const title = `xenolith ${verb.name} [OPTIONS]${operands}: ${verb.summary}.`
+  const lines = [...wrap(title, WIDTH), '']
   lines.push('Examples:', ...exampleLines(verb.examples), '')
   for (const paragraph of verb.description ?? []) lines.push(...wrap(paragraph, WIDTH), '')
   lines.push('Options:')

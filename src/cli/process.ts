@@ -8,7 +8,7 @@ import { VERBS } from './verbs.ts'
 
 /** Runs the command line of this process, and leaves it when all is printed. */
 export async function runProcess(
-  services: Pick<Context, 'createHost' | 'demoGuest'>,
+  services: Pick<Context, 'createHost' | 'demoGuest' | 'connectHost' | 'serveHost'>,
 ): Promise<never> {
   const argv = process.argv.slice(2)
   process.on('uncaughtException', (error) => {
@@ -18,7 +18,8 @@ export async function runProcess(
   // A reader that has gone (`xenolith … | head`) is no error; a run in the foreground ends by it.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const { stdin, stdout, stderr, env } = process
-  const context = { verbs: VERBS, stdin, stdout, stderr, env, process, ...services }
+  const tellReady = process.send && (() => void process.send?.('ready'))
+  const context = { verbs: VERBS, stdin, stdout, stderr, env, process, tellReady, ...services }
   const status = await runCommand(argv, context)
   await Promise.all([drained(stdout), drained(stderr)])
   // Not left to the event loop: an open standard input would keep it going.

@@ -49,6 +49,15 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
     otherwise: String(DEFAULT_MEMORY_MIB),
   },
   {
+    name: 'disk',
+    short: 'd',
+    value: 'SPEC',
+    repeated: true,
+    summary:
+      "a disk in xl's syntax: target,format,vdev,access, such as root.qcow2,qcow2,xvda,w; " +
+      'snapshot=1 keeps all writes in memory',
+  },
+  {
     name: 'vcpus',
     value: 'N',
     kind: 'integer',
@@ -158,6 +167,7 @@ export function foregroundRun(
   { stdin }: Pick<Context, 'stdin'>,
 ): ForegroundRun {
   const cpu = args.text('cpu')
+  const disks = args.inOrder.filter(({ name }) => name === 'disk').map(({ value }) => value)
   const trace = tracesOf(args)
   const eventChannelAbi = eventAbisOf(args)
   const maxEventChannels = args.number('max-event-channels')
@@ -173,6 +183,7 @@ export function foregroundRun(
     cmdline: args.text('cmdline') ?? [DEFAULT_CMDLINE, cmdlineExtra].filter(Boolean).join(' '),
     memoryMiB: args.number('memory') ?? DEFAULT_MEMORY_MIB,
     vcpus: args.number('vcpus') ?? DEFAULT_VCPUS,
+    ...(disks.length > 0 && { disks }),
     ...(cpu !== undefined && { cpu }),
     ...(eventChannelAbi && { eventChannelAbi }),
     ...(maxEventChannels !== undefined && { maxEventChannels }),

@@ -19,6 +19,10 @@ export const run: Verb = {
       "xenolith run -k vmlinuz -r initrd.gz --expect '# $' --send 'uname -r\\r' --expect '^6'",
       'type a command at the prompt and wait for its answer',
     ],
+    [
+      'xenolith run -k vmlinuz -r initrd.gz --disk root.qcow2,qcow2,xvda,w',
+      'with a disk, which the guest sees as /dev/xvda',
+    ],
     ['xenolith run -k vmlinuz -r initrd.gz --json | jq .', 'events for a program'],
   ],
   description: [

@@ -3,6 +3,8 @@
 
 import type { Readable, Writable } from 'node:stream'
 import type { GuestFiles } from '../node/debian-guests.ts'
+import type { HostClient } from '../node/host-process/client.ts'
+import type { ServedHost, ServeOptions } from '../node/host-process/serve.ts'
 import type { Host, HostOptions } from '../node/host-types.ts'
 import type { Arguments } from './arguments.ts'
 
@@ -32,7 +34,8 @@ export interface Verb {
   readonly summary: string
   /** What follows the verb on the command line, apart from options. */
   readonly operands?: string
-  /** How many operands may be given. */
+  /** How many operands have to be given, and how many may. */
+  readonly leastOperands?: number
   readonly mostOperands?: number
   readonly options: readonly OptionDefinition[]
   /** Command lines that can be pasted, each with what it does. */
@@ -53,6 +56,9 @@ export interface Input extends Readable {
 
 export interface Output extends Writable {
   readonly isTTY?: boolean
+  /** The size of a terminal. */
+  readonly rows?: number
+  readonly columns?: number
 }
 
 /** The process's signals, and its end. */
@@ -70,6 +76,12 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly process: ProcessEvents
   createHost(options: HostOptions): Promise<Host>
+  /** The host process of a name; started if there is none and it is wanted. */
+  connectHost(name: string, isStarted: boolean): Promise<HostClient | undefined>
+  /** Becomes a host process. */
+  serveHost(options: ServeOptions): Promise<ServedHost>
+  /** This process is a host process that a `create` has started: tells it that it serves. */
+  readonly tellReady?: (() => void) | undefined
   /** Fetches or finds the demo guest; tells in one line each what takes time. */
   demoGuest(say: (line: string) => void): Promise<GuestFiles>
 }

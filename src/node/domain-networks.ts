@@ -2,13 +2,15 @@
 // interface is plugged in, and a capture sees all that pass.
 
 import { withChecksum } from '../backends/net/checksum.ts'
-import { formatMac } from '../backends/net/mac.ts'
-import type { Vif } from '../backends/net/vif.ts'
-import type { GuestNetworks, PluggedVif } from '../toolstack/guest-networks.ts'
-import { parseVifSpec, type VifConfig } from '../toolstack/vif-config.ts'
-import type { CaptureFile } from './capture-file.ts'
+import { UserError } from '../base/errors.ts'
+import { vifInfos } from '../toolstack/device-info.ts'
+import type { SpecRemark } from '../toolstack/device-spec.ts'
+import type { GuestDomain } from '../toolstack/guest-domain.ts'
+import type { PluggedVif } from '../toolstack/guest-networks.ts'
+import { formatVifSpec, parseVifSpec, type VifConfig } from '../toolstack/vif-config.ts'
+import { Capture } from './capture.ts'
 import type { Gateways } from './gateways.ts'
-import type { NetworkInfo, Packet } from './host-types.ts'
+import type { CaptureSink, NetworkInfo, Packet } from './host-types.ts'
 import type { Gateway } from './passt.ts'
 
 /** What an interface is to be, and its gateway, which runs. */
@@ -28,9 +30,12 @@ export async function prepareVifs(
   notice: (text: string) => void,
 ): Promise<PreparedVif[]> {
   const prepared: PreparedVif[] = []
+  const warn = ({ message, hint }: SpecRemark) =>
+    notice(`network interface: ${message}: ${hint ?? ''}`)
   try {
     for (const [i, vif] of vifs.entries()) {
-      const config = typeof vif === 'string' ? parseVifSpec(vif, notice) : vif
+      // What was made as an object is looked at like a text.
+      const config = parseVifSpec(typeof vif === 'string' ? vif : formatVifSpec(vif), warn)
       const what = `Network interface ${config.devid ?? i} of domain "${domain}"`
       const onEnd = (why: string) => notice(`${what} has lost its way to the outside. ${why}`)
       prepared.push({ config, uplink: await gateways.start(what, config, onEnd) })
@@ -46,56 +51,52 @@ export function releaseVifs(prepared: readonly PreparedVif[]): void {
   for (const { uplink } of prepared) uplink?.close()
 }
 
-export class DomainNetworks {
-  readonly #name: string
-  readonly #networks: GuestNetworks
-  readonly #gateways: Gateways
-  readonly #notice: (text: string) => void
-  readonly #configs = new Map<Vif, PreparedVif>()
-  readonly #listeners = new Set<(packet: Packet) => void>()
-  #capture: CaptureFile | undefined
+/** What a domain's interfaces need of its host. */
+export interface NetworkWorld {
+  readonly gateways: Gateways
+  /** Takes a remark about the domain. */
+  readonly notice: (text: string) => void
+  /** The guests' time, in nanoseconds since 1970. */
+  readonly nowNs: () => bigint
+  /** Makes an idle host go on: there is something for the guest to see. */
+  readonly wake: () => void
+}
 
-  constructor(
-    name: string,
-    networks: GuestNetworks,
-    prepared: readonly PreparedVif[],
-    gateways: Gateways,
-    notice: (text: string) => void,
-  ) {
-    this.#name = name
-    this.#networks = networks
-    this.#gateways = gateways
-    this.#notice = notice
+export class DomainNetworks {
+  readonly #guest: GuestDomain
+  readonly #world: NetworkWorld
+  /** By device number. */
+  readonly #prepared = new Map<number, PreparedVif>()
+  readonly #listeners = new Set<(packet: Packet) => void>()
+  readonly #captures = new Set<Capture>()
+
+  constructor(guest: GuestDomain, prepared: readonly PreparedVif[], world: NetworkWorld) {
+    this.#guest = guest
+    this.#world = world
+    const { networks } = guest
     for (const [i, plugged] of networks.attached.entries()) {
       const known = prepared[i]
       if (known) this.#added(plugged, known)
     }
   }
 
-  list(): readonly NetworkInfo[] {
-    return this.#networks.all.map(({ vif, bridge }) => {
-      const { config, uplink } = this.#configs.get(vif) ?? {}
-      return {
-        devid: vif.description.devid,
-        name: vif.name,
-        mac: formatMac(vif.description.mac),
-        bridge,
-        state: vif.state,
-        queues: vif.queueCount,
-        address: uplink?.guestAddress,
-        forwards: config?.forwards ?? [],
-        counters: { ...vif.counters },
-      }
+  list(): NetworkInfo[] {
+    return vifInfos(this.#guest).map((info) => {
+      const { config, uplink } = this.#prepared.get(info.devid) ?? {}
+      return { ...info, address: uplink?.guestAddress, forwards: config?.forwards ?? [] }
     })
   }
 
   /** @throws UserError */
   async attach(vif: VifConfig | string): Promise<number> {
-    const [prepared] = await prepareVifs(this.#name, [vif], this.#gateways, this.#notice)
+    const { gateways, notice } = this.#world
+    const [prepared] = await prepareVifs(this.#guest.name, [vif], gateways, notice)
     if (!prepared) return -1
     try {
-      const plugged = this.#networks.attach(prepared.config, prepared.uplink)
+      if (this.#guest.domain.isDying) throw isGone(this.#guest.name)
+      const plugged = this.#guest.networks.attach(prepared.config, prepared.uplink)
       this.#added(plugged, prepared)
+      this.#world.wake()
       return plugged.vif.description.devid
     } catch (error) {
       releaseVifs([prepared])
@@ -103,8 +104,12 @@ export class DomainNetworks {
     }
   }
 
-  detach(devid: number): boolean {
-    return this.#networks.detach(devid)
+  /** @throws UserError */
+  async detach(devid: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#guest.networks.detach(devid, resolve)
+    this.#world.wake()
+    return promise
   }
 
   listen(listener: (packet: Packet) => void): () => void {
@@ -112,19 +117,25 @@ export class DomainNetworks {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Keeps what passes the interfaces, those that are plugged in later too, in a file. */
-  captureTo(file: CaptureFile): void {
-    this.#capture = file
-    for (const { vif } of this.#networks.all) file.add(vif)
+  capture(sink: CaptureSink): () => void {
+    const capture = new Capture(sink, this.#world.nowNs)
+    this.#captures.add(capture)
+    for (const { vif } of this.#guest.networks.all) capture.add(vif)
+    return () => {
+      this.#captures.delete(capture)
+      capture.close()
+    }
   }
 
+  /** The domain is gone. */
   close(): void {
-    this.#capture?.close()
+    for (const capture of this.#captures) capture.close()
+    this.#captures.clear()
   }
 
   #added({ vif }: PluggedVif, prepared: PreparedVif): void {
-    this.#configs.set(vif, prepared)
-    this.#capture?.add(vif)
+    this.#prepared.set(vif.description.devid, prepared)
+    for (const capture of this.#captures) capture.add(vif)
     vif.listen((frame, direction) => {
       if (this.#listeners.size === 0) return
       const { bytes } = withChecksum(frame)
@@ -134,4 +145,12 @@ export class DomainNetworks {
       }
     })
   }
+}
+
+function isGone(name: string): UserError {
+  return new UserError(
+    `Domain "${name}" gets no network interface.`,
+    'It has ended meanwhile.',
+    'Create it again.',
+  )
 }

@@ -22,6 +22,8 @@ export interface GatewayOptions {
 export class Gateways {
   readonly #options: GatewayOptions
   readonly #used = new Set<number>()
+  /** Closed, but still in the way of who wants to listen on the same ports. */
+  readonly #exiting = new Set<Promise<void>>()
 
   constructor(options: GatewayOptions) {
     this.#options = options
@@ -46,6 +48,7 @@ export class Gateways {
         'Use real time (--time real), or give the interface gateway=none or a bridge.',
       )
     }
+    await Promise.all(this.#exiting)
     const address = this.#addressFor(what, vif)
     this.#used.add(address)
     return startPasst({
@@ -55,7 +58,11 @@ export class Gateways {
       mtu: vif.mtu,
       onEnd,
       onTraffic: this.#options.onTraffic,
-      onClose: () => this.#used.delete(address),
+      onClose: (exited) => {
+        this.#used.delete(address)
+        this.#exiting.add(exited)
+        void exited.then(() => this.#exiting.delete(exited))
+      },
     })
   }
 

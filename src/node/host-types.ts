@@ -1,7 +1,8 @@
 // The library's interface to a host and its domains: what the command line and other users of the
 // library are written against, and what a test's stand-in implements.
 
-import type { VifCounters } from '../backends/net/vif.ts'
+import type { DiskInfo, VifInfo } from '../toolstack/device-info.ts'
+import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
 
@@ -24,20 +25,37 @@ export interface DomainConfig {
   /** Path of the kernel image, or its bytes. */
   readonly kernel: string | Uint8Array
   /** Path of the ramdisk, or its bytes. */
-  readonly ramdisk?: string | Uint8Array
+  readonly ramdisk?: string | Uint8Array | undefined
   readonly cmdline: string
   readonly memoryMiB: number
+  /** It may have so much, and is asked to balloon down to `memoryMiB`; the same if not given. */
+  readonly maxMemoryMiB?: number | undefined
   readonly vcpus: number
+  /** It may have so many vCPUs, the others off line at first; `vcpus` if not given. */
+  readonly maxVcpus?: number | undefined
+  /** 32 hexadecimal digits with hyphens; one of the host's own if not given. */
+  readonly uuid?: string | undefined
+  /** Share of the processor against other domains, 1 to 65535; 256 if not given. */
+  readonly weight?: number | undefined
+  /** Per cent of one processor that it may take; no cap if 0 or not given. */
+  readonly cap?: number | undefined
+  readonly maxGrantFrames?: number | undefined
+  readonly maxMaptrackFrames?: number | undefined
+  readonly maxGrantVersion?: 1 | 2 | undefined
+  /** It is built, but does not run until it is unpaused. */
+  readonly isPaused?: boolean | undefined
   /** Name of the processor model that the guest sees. */
-  readonly cpu?: string
+  readonly cpu?: string | undefined
   /** Event-channel ABIs it may use; two-level events are always there. FIFO if not given. */
   readonly eventChannelAbi?: readonly EventAbiName[]
   /** Event channels it may have at most; 1023 if not given. */
-  readonly maxEventChannels?: number
+  readonly maxEventChannels?: number | undefined
   /** Network interfaces: each an object, or the text of xl-network-configuration(5). */
   readonly vifs?: readonly (VifConfig | string)[]
   /** Path of a pcapng file for what passes the network interfaces. */
   readonly capture?: string
+  /** Its disks: specifications in xl's syntax, as text or read already. */
+  readonly disks?: readonly (string | DiskSpec)[]
   /** What to trace, such as `hypercalls`. */
   readonly trace?: readonly string[]
 }
@@ -64,20 +82,10 @@ export interface DomainConsole {
 }
 
 /** A network interface as it is now. */
-export interface NetworkInfo {
-  readonly devid: number
-  /** Of the host's end, such as vif1.0. */
-  readonly name: string
-  readonly mac: string
-  readonly bridge: string
-  /** XenbusState of the host's end: 4 is connected. */
-  readonly state: number
-  /** Queues in use; 0 while the guest has not connected. */
-  readonly queues: number
+export interface NetworkInfo extends VifInfo {
   /** What the gateway gives to the guest by DHCP, if it has one. */
   readonly address: string | undefined
   readonly forwards: readonly PortForward[]
-  readonly counters: Readonly<VifCounters>
 }
 
 /** A frame that passed an interface, complete with checksums; large ones are not cut up. */
@@ -88,6 +96,14 @@ export interface Packet {
   readonly bytes: Uint8Array
 }
 
+/** Takes what a capture writes, in the format pcapng. */
+export interface CaptureSink {
+  /** @param frames how many frames `bytes` has: 1, or 0 for what tells of interfaces */
+  write(bytes: Uint8Array, frames: number): void
+  /** There will be no more. */
+  end(): void
+}
+
 export interface DomainNetworks {
   list(): readonly NetworkInfo[]
   /**
@@ -95,16 +111,37 @@ export interface DomainNetworks {
    * @throws UserError if it cannot be had
    */
   attach(vif: VifConfig | string): Promise<number>
-  /** Asks the guest to let go of an interface; false if there is none of that number. */
-  detach(devid: number): boolean
+  /**
+   * Asks the guest to let go of an interface, and waits until it has.
+   * @throws UserError if there is none of that number
+   */
+  detach(devid: number): Promise<void>
   /** Calls `listener` with each frame from now on; returns how to stop that. */
   listen(listener: (packet: Packet) => void): () => void
+  /** Captures what passes all interfaces from now on; returns how to stop that. */
+  capture(sink: CaptureSink): () => void
+}
+
+export interface DomainDisks {
+  /** In the order in which they were attached. */
+  list(): DiskInfo[]
+  /**
+   * Plugs a disk in while the domain runs; its device number.
+   * @throws UserError when it cannot be opened, or its device name is taken
+   */
+  attach(disk: string | DiskSpec): number
+  /**
+   * Unplugs a disk: waits until the guest has given it back, or, with `force`, takes it.
+   * @throws UserError when there is no such disk
+   */
+  detach(vdev: string, options?: { readonly force?: boolean }): Promise<void>
 }
 
 export interface Domain {
   readonly id: number
   readonly name: string
   readonly console: DomainConsole
+  readonly disks: DomainDisks
   readonly networks: DomainNetworks
   /** Resolves when the guest stops; rejects with a Bug when the host fails. */
   readonly ended: Promise<DomainEnd>

@@ -6,12 +6,14 @@ import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
 import { addNanoseconds } from '../machine/time.ts'
+import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
 import { nodeDecompressors } from './decompressors.ts'
-import { CaptureFile } from './capture-file.ts'
+import { captureFile } from './capture.ts'
+import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
 import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
 import { formatHypercall } from './hypercall-trace.ts'
@@ -61,7 +63,7 @@ export class Host implements HostInterface {
     return new Host(options)
   }
 
-  async createDomain(config: DomainConfig): Promise<Domain> {
+  async createDomain(config: DomainConfig): Promise<RunningDomain> {
     const started = performance.now()
     const kernelFile = await fileOf('kernel', config.kernel)
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
@@ -69,23 +71,33 @@ export class Host implements HostInterface {
     const loaded = performance.now()
     const notices = new Notices()
     const notice = (text: string) => notices.add(text)
-    const capture =
-      config.capture === undefined
-        ? undefined
-        : new CaptureFile(config.capture, () => this.#wallNs())
+    const capture = config.capture === undefined ? undefined : captureFile(config.capture)
     const vifs = await prepareVifs(config.name, config.vifs ?? [], this.#gateways, notice)
     const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs)
+    if (config.isPaused) guest.domain.pause()
     guest.onComplaint = notice
-    const networks = new DomainNetworks(config.name, guest.networks, vifs, this.#gateways, notice)
-    if (capture) networks.captureTo(capture)
+    const networks = new DomainNetworks(guest, vifs, {
+      gateways: this.#gateways,
+      notice,
+      nowNs: () => this.#wallNs(),
+      wake: () => this.wake(),
+    })
+    if (capture) networks.capture(capture)
     const domain = new RunningDomain(this, guest, networks, notices, started)
     this.#guests.add(domain)
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
     const images = [`${kernel.name} ${mib(kernelFile.bytes.length)}`]
     if (ramdisk) images.push(`ramdisk ${mib(ramdisk.bytes.length)}`)
+    for (const { vdev, format, size } of domain.disks.list()) {
+      images.push(`${vdev} ${format} ${mib(size)}`)
+    }
     domain.reached('loading kernel', loaded - started, images.join(', '))
     const size = `${config.vcpus} vCPU${config.vcpus === 1 ? '' : 's'}, ${config.memoryMiB} MiB`
     domain.reached('building domain', performance.now() - started, size)
+    if (this.#isRunning) {
+      domain.reached('running')
+      this.wake()
+    }
     if (config.trace?.includes('hypercalls')) {
       this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
     }
@@ -93,22 +105,13 @@ export class Host implements HostInterface {
   }
 
   #build(config: DomainConfig, images: GuestImages, vifs: readonly PreparedVif[]): GuestDomain {
+    const disks: GuestDisk[] = []
     try {
-      return this.xen.createGuest(
-        {
-          name: config.name,
-          commandLine: config.cmdline,
-          memoryMiB: config.memoryMiB,
-          vcpus: config.vcpus,
-          cpu: config.cpu,
-          eventChannelAbi: config.eventChannelAbi,
-          maxEventChannels: config.maxEventChannels,
-          vifs,
-        },
-        images,
-      )
+      disks.push(...openDisks(config.disks ?? []))
+      return this.xen.createGuest({ ...config, commandLine: config.cmdline, vifs }, images, disks)
     } catch (error) {
       releaseVifs(vifs)
+      closeDisks(disks)
       throw error
     }
   }
@@ -180,15 +183,17 @@ export class Host implements HostInterface {
   }
 }
 
-class RunningDomain implements Domain {
+/** A domain of this host, with all that the host process needs to know of it. */
+export class RunningDomain implements Domain {
   readonly id: number
   readonly name: string
   readonly ended: Promise<DomainEnd>
   readonly console: Domain['console']
+  readonly disks: DomainDisks
   readonly networks: DomainNetworks
   readonly #notices: Notices
   readonly #host: Host
-  readonly #guest: GuestDomain
+  readonly guest: GuestDomain
   readonly #started: number
   readonly #phases: Parameters<PhaseListener>[] = []
   readonly #listeners: PhaseListener[] = []
@@ -205,8 +210,9 @@ class RunningDomain implements Domain {
   ) {
     this.#host = host
     this.networks = networks
+    this.disks = new DomainDisks(guest, () => host.wake())
     this.#notices = notices
-    this.#guest = guest
+    this.guest = guest
     this.#started = started
     this.id = guest.domain.domid
     this.name = guest.config.name
@@ -247,8 +253,15 @@ class RunningDomain implements Domain {
     this.#fail(error)
   }
 
+  /** Closes its disks and takes its network interfaces away: it has shut down, and is only kept. */
+  releaseDevices(): void {
+    this.guest.disks.close()
+    this.guest.networks.destroy()
+    this.networks.close()
+  }
+
   destroy(): void {
-    this.#guest.destroy()
+    this.guest.destroy()
     this.networks.close()
     this.#host.removed(this)
   }
@@ -273,7 +286,7 @@ class RunningDomain implements Domain {
       'code invalidations': code.invalidations,
       'code flushes': code.flushes,
     }
-    for (const [i, vcpu] of this.#guest.domain.vcpus.entries()) {
+    for (const [i, vcpu] of this.guest.domain.vcpus.entries()) {
       const cpu = vcpu.processor as unknown as {
         counters: Record<string, number>
         tlb: { fills: number; flushes: number }
@@ -286,6 +299,9 @@ class RunningDomain implements Domain {
     }
     for (const [why, count] of (translator.exits?.counts ?? []).slice(0, EXITS_SHOWN)) {
       stats[`region exit, ${why}`] = count
+    }
+    for (const { vdev, counters } of this.disks.list()) {
+      for (const [name, value] of Object.entries(counters)) stats[`${vdev} ${name}`] = value
     }
     for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
     return stats
@@ -302,9 +318,9 @@ class RunningDomain implements Domain {
 
   #endOf(reason: number): DomainEnd {
     const name = REASONS[reason] ?? 'crash'
-    const { crashCause } = this.#guest.domain
+    const { crashCause } = this.guest.domain
     if (crashCause !== undefined) return { reason: 'crash', cause: crashCause }
-    for (const { processor } of this.#guest.domain.vcpus) {
+    for (const { processor } of this.guest.domain.vcpus) {
       const { shutdownCause } = processor as unknown as { shutdownCause: string }
       if (shutdownCause) return { reason: 'crash', cause: shutdownCause }
     }

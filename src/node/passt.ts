@@ -47,8 +47,8 @@ export interface PasstOptions {
   readonly onTraffic: () => void
   /** Told when it ends by itself. */
   readonly onEnd: (why: string) => void
-  /** Told when it is closed. */
-  readonly onClose: () => void
+  /** Told when it is closed; its ports are free when `exited` resolves. */
+  readonly onClose: (exited: Promise<void>) => void
 }
 
 /**
@@ -96,6 +96,7 @@ export class Passt implements Gateway {
   readonly #socket: Duplex
   readonly #reader = new FrameReader()
   readonly #options: PasstOptions
+  readonly #exited: Promise<void>
   #said = ''
   #isClosed = false
   #isPaused = false
@@ -116,8 +117,12 @@ export class Passt implements Gateway {
         this.#said = (this.#said + text.toString()).slice(-MOST_SAID)
       })
     }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#exited = promise
     child.on('error', (error) => this.#ended(error))
     child.on('close', () => this.#ended())
+    child.on('error', resolve)
+    child.on('close', resolve)
   }
 
   /** Asks for the gateway's address, as the guest would, until there is an answer. */
@@ -177,7 +182,7 @@ export class Passt implements Gateway {
     this.#isClosed = true
     this.#socket.destroy()
     this.#child.kill()
-    this.#options.onClose()
+    this.#options.onClose(this.#exited)
   }
 
   #receive(bytes: Buffer): void {
@@ -199,7 +204,7 @@ export class Passt implements Gateway {
   #ended(error?: Error): void {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#options.onClose()
+    this.#options.onClose(this.#exited)
     const isMissing = error && 'code' in error && error.code === 'ENOENT'
     const why = isMissing ? 'The program passt is not installed.' : this.#lastWords(error)
     if (this.#settle) this.#settle(this.#failure(why))

@@ -4,7 +4,12 @@
 import { Bug, UserError } from '../base/errors.ts'
 import { ConsoleRing } from '../backends/console/ring.ts'
 import type { RingPage } from '../backends/ring-page.ts'
-import { removeDomainTree, writeDomainTree } from '../backends/xenstore/domain-tree.ts'
+import type { XenstoreClient } from '../backends/xenstore/client.ts'
+import {
+  removeDomainTree,
+  renameDomain,
+  writeDomainTree,
+} from '../backends/xenstore/domain-tree.ts'
 import { pvhAcpiTables } from '../machine/acpi/pvh-tables.ts'
 import * as S from '../x86/state.ts'
 import { updateWalker } from '../x86/system/control-registers.ts'
@@ -28,6 +33,7 @@ import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memo
 import { SPECIAL_PAGES } from './build/memory-map.ts'
 import { planPvh, pvhPopulated, type PvhConfig, type PvhLayout, writePvh } from './build/pvh.ts'
 import type { EntrySegment } from './build/pvh-entry-state.ts'
+import { type GuestDisk, GuestDisks } from './guest-disks.ts'
 import { GuestNetworks } from './guest-networks.ts'
 import type { KernelImage } from './image/kernel.ts'
 import type { GuestConfig, XenHost } from './xen-host.ts'
@@ -49,23 +55,36 @@ export class GuestDomain {
   readonly console: ConsoleRing
   readonly layout: PvhLayout
   readonly networks: GuestNetworks
-  /** Told, in one line, what is wrong with a device of the guest. */
+  readonly disks: GuestDisks
+  /** Told, in one line, what is wrong with a device of the guest, once for each kind. */
   onComplaint: ((text: string) => void) | undefined
+  /** What its balloon driver is asked for. */
+  memoryTargetKiB: number
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
   readonly #host: XenHost
   readonly #channels: HostChannel[] = []
   readonly #pages: HostPage[] = []
+  #name: string
   #isDestroyed = false
 
   /** @throws UserError if the images do not fit or the host has no memory left */
-  constructor(host: XenHost, domain: Domain, config: GuestConfig, images: GuestImages) {
+  constructor(
+    host: XenHost,
+    domain: Domain,
+    config: GuestConfig,
+    images: GuestImages,
+    disks: readonly GuestDisk[] = [],
+  ) {
     this.#host = host
     this.domain = domain
     this.config = config
+    this.#name = config.name
+    this.memoryTargetKiB = config.memoryMiB * 1024
     this.layout = this.#build(images)
     const consolePage = this.#ringPage(SPECIAL_PAGES.console)
-    this.console = new ConsoleRing(consolePage.page)
+    const onRefusal = (reason: string) => host.log(`d${domain.domid} ${this.#name}: ${reason}`)
+    this.console = new ConsoleRing(consolePage.page, { onRefusal })
     const consolePort = this.#connect(consolePage, () => this.console.onEvent())
     const storePage = this.#ringPage(SPECIAL_PAGES.xenstore)
     const storePort = this.#connect(storePage, () => store.onEvent())
@@ -77,8 +96,29 @@ export class GuestDomain {
     params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
     this.#writeTree(consolePort, storePort)
     this.networks = new GuestNetworks(host, domain, (text) => this.onComplaint?.(text))
-    for (const { config: vif, uplink } of config.vifs ?? []) this.networks.attach(vif, uplink)
+    this.disks = new GuestDisks(host, domain.domid, (text) => this.onComplaint?.(text))
+    this.#attach(disks)
     this.#enter()
+  }
+
+  /** What it is called now. */
+  get name(): string {
+    return this.#name
+  }
+
+  rename(name: string): void {
+    this.#name = name
+    renameDomain(this.#host.xenstore, this.domain.domid, this.uuid, name)
+  }
+
+  /** The store, as the control domain sees it. */
+  get xenstore(): XenstoreClient {
+    return this.#host.xenstore
+  }
+
+  /** It was built with so much; more would need hot-plug. */
+  get maxMemoryMiB(): number {
+    return this.config.maxMemoryMiB ?? this.config.memoryMiB
   }
 
   get uuid(): string {
@@ -105,6 +145,7 @@ export class GuestDomain {
     this.#isDestroyed = true
     const { domid } = this.domain
     this.networks.destroy()
+    this.disks.close()
     for (const channel of this.#channels) channel.close()
     this.#host.xenstored.domainIsGone(domid)
     removeDomainTree(this.#host.xenstore, domid, this.uuid)
@@ -113,12 +154,23 @@ export class GuestDomain {
     this.#host.removed(this.domain)
   }
 
+  #attach(disks: readonly GuestDisk[]): void {
+    try {
+      for (const { config, uplink } of this.config.vifs ?? []) this.networks.attach(config, uplink)
+    } catch (error) {
+      this.destroy()
+      throw error
+    }
+    // These are known to go together.
+    for (const disk of disks) this.disks.attach(disk)
+  }
+
   #build(images: GuestImages): PvhLayout {
     const { config, domain } = this
-    const acpi = pvhAcpiTables({ vcpus: config.vcpus })
+    const acpi = pvhAcpiTables({ vcpus: config.maxVcpus ?? config.vcpus })
     const build: PvhConfig = {
       kernel: images.kernel,
-      memoryBytes: config.memoryMiB * 2 ** 20,
+      memoryBytes: this.maxMemoryMiB * 2 ** 20,
       commandLine: config.commandLine,
       ramdisk: images.ramdisk,
       acpi: { rsdp: acpi.rsdp, tables: acpi.pieces },
@@ -174,9 +226,9 @@ export class GuestDomain {
       name: config.name,
       uuid: this.uuid,
       type: 'pvh',
-      maxMemoryKiB: config.memoryMiB * 1024,
+      maxMemoryKiB: this.maxMemoryMiB * 1024,
       targetMemoryKiB: config.memoryMiB * 1024,
-      vcpus: Array.from({ length: config.vcpus }, () => true),
+      vcpus: Array.from({ length: config.maxVcpus ?? config.vcpus }, (_, i) => i < config.vcpus),
       startTime: this.#host.clock.wallBase.seconds,
       store: { port: storePort, frame: SPECIAL_PAGES.xenstore },
       console: { port: consolePort, frame: SPECIAL_PAGES.console },
@@ -219,7 +271,7 @@ export class GuestDomain {
 function noMemory(config: GuestConfig): UserError {
   return new UserError(
     `Domain "${config.name}" cannot be built.`,
-    `The host has no ${config.memoryMiB} MiB of memory left.`,
+    `The host has no ${config.maxMemoryMiB ?? config.memoryMiB} MiB of memory left.`,
     'Give it less memory, or end another domain.',
   )
 }

@@ -111,13 +111,17 @@ export class GuestNetworks {
     return plugged
   }
 
-  /** Asks the guest to let go of an interface and takes it away when it has; false if there is none. */
-  detach(devid: number): boolean {
+  /**
+   * Asks the guest to let go of an interface and takes it away when it has; `onDetached` tells then.
+   * @throws UserError if there is none of that number
+   */
+  detach(devid: number, onDetached: () => void): void {
     const plugged = this.#plugged.get(devid)
-    if (!plugged) return false
-    plugged.vif.onClosed = () => this.#remove(devid, plugged)
-    plugged.vif.close()
-    return true
+    if (!plugged) throw this.#noSuch(devid)
+    plugged.vif.detach(() => {
+      this.#remove(devid, plugged)
+      onDetached()
+    })
   }
 
   /** Takes all away: the domain ends. */
@@ -131,6 +135,15 @@ export class GuestNetworks {
     port.detach()
     this.#host.switches.released(bridge)
     uplink?.close()
+  }
+
+  #noSuch(devid: number): UserError {
+    const devids = this.all.map(({ vif }) => vif.description.devid)
+    return new UserError(
+      `There is no network interface ${devid}.`,
+      devids.length > 0 ? `There are ${devids.join(', ')}.` : 'The guest has none.',
+      'Give the number of one of them.',
+    )
   }
 
   #freeDevid(): number {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UserError } from '../base/errors.ts'
-import { hasGateway, parseVifSpec } from './vif-config.ts'
+import { formatVifSpec, hasGateway, parseVifSpec } from './vif-config.ts'
 
 test('the examples of the manual page are taken', () => {
   assert.deepEqual(parseVifSpec(''), {})
@@ -13,7 +13,7 @@ test('the examples of the manual page are taken', () => {
     bridge: 'xenbr1',
   })
   const warnings: string[] = []
-  const warn = (text: string) => warnings.push(text)
+  const warn = ({ message }: { message: string }) => warnings.push(message)
   assert.deepEqual(parseVifSpec('mac=00:16:3E:74:3d:76,model=rtl8139,bridge=xenbr0', warn), {
     mac: '00:16:3E:74:3d:76',
     bridge: 'xenbr0',
@@ -37,6 +37,20 @@ test('ports are forwarded from the host itself unless another address is given',
     { protocol: 'udp', address: '0.0.0.0', hostPort: 53, guestPort: 53 },
     { protocol: 'tcp', address: '127.0.0.1', hostPort: 2222, guestPort: 22 },
   ])
+})
+
+test('an interface as text is read as the same interface', () => {
+  for (const text of [
+    '',
+    'mac=00:16:3e:01:02:03,bridge=xenbr1,gateway=passt,untrusted,mtu=9000,devid=3',
+    'forward=8080:80,forward=udp:0.0.0.0/53,ip=10.0.2.20,vifname=web',
+    'gateway=none,rate=1MB/s@20ms',
+    'rate=1GB/s@1s',
+    'rate=7b/s@3s',
+  ]) {
+    const vif = parseVifSpec(text)
+    assert.deepEqual(parseVifSpec(formatVifSpec(vif)), vif, text)
+  }
 })
 
 test('an interface has a way out unless it names a bridge or says otherwise', () => {

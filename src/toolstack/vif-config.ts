@@ -2,9 +2,10 @@
 // keys of our own (`gateway` and `forward`), and the same as an object, for the library. Keys that
 // mean nothing here are taken, with a warning.
 
-import { UserError } from '../base/errors.ts'
+import { didYouMean } from '../base/did-you-mean.ts'
 import { isGroup, parseMac } from '../backends/net/mac.ts'
 import type { Rate } from '../backends/net/rate-limit.ts'
+import { Mistake, type Piece, readSpec, type SpecKind, type SpecRemark } from './device-spec.ts'
 
 /** A port of the host that leads to one of the guest. */
 export interface PortForward {
@@ -142,42 +143,72 @@ export const IGNORED_VIF_KEYS: ReadonlyMap<string, string> = new Map(
   }),
 )
 
+const VIF: SpecKind = {
+  what: 'network interface',
+  remedy:
+    'See docs/reference/network-interfaces.md; an example: mac=00:16:3e:01:02:03,bridge=xenbr0',
+}
+
 /**
  * Reads a specification such as `mac=00:16:3e:01:02:03,bridge=xenbr0,rate=10Mb/s`.
  * @param warn told of each key that is ignored
- * @throws UserError for an unknown key, or a value that makes no sense
+ * @throws SpecError for an unknown key, or a value that makes no sense
  */
-export function parseVifSpec(spec: string, warn: (text: string) => void = () => {}): VifConfig {
+export function parseVifSpec(
+  spec: string,
+  warn: (remark: SpecRemark) => void = () => {},
+): VifConfig {
   const config: VifConfig = {}
   const forwards: PortForward[] = []
-  for (const item of spec.split(',')) {
-    const text = item.trim()
-    if (text === '') continue
-    const [, key = '', value = ''] = /^([^=]*?)\s*(?:=\s*(.*))?$/.exec(text) ?? []
-    const ignored = IGNORED_VIF_KEYS.get(key)
-    if (ignored !== undefined) {
-      warn(`the key "${key}" of a network interface is ignored: ${ignored}`)
-      continue
-    }
+  const take = ({ text, start, end }: Piece) => {
+    const [, key = '', value = ''] = /^([^=]*?)\s*(?:=\s*(.*))?$/s.exec(text.trimEnd()) ?? []
+    if (key === '' && value === '') return
+    const hint = IGNORED_VIF_KEYS.get(key)
+    if (hint !== undefined) return warn({ message: `${key} is ignored`, hint, start, end })
     const known = VIF_KEYS.get(key)
-    if (!known) throw wrong(spec, `It has no key "${key}".`, `The keys are ${listOfKeys()}.`)
+    if (!known) throw new Mistake(`There is no key "${key}"`, meantKey(key))
     const read = known.read(value)
-    if (!read) throw wrong(spec, `"${key}" cannot be "${value}".`, `It takes ${known.takes}.`)
+    if (!read) throw new Mistake(`${key} cannot be "${value}"`, `it takes ${known.takes}`)
     forwards.push(...(read.forwards ?? []))
     Object.assign(config, read, forwards.length > 0 && { forwards })
   }
-  checkVif(config)
-  return config
+  return readSpec(VIF, spec, take, () => {
+    checkVif(config)
+    return config
+  })
 }
 
-/** @throws UserError if what is asked for does not go together */
-export function checkVif(config: VifConfig): void {
-  if (config.hasGateway !== false || !config.forwards?.length) return
-  throw wrong(
-    'forward',
-    'An interface without a gateway cannot have ports forwarded.',
-    'Leave out gateway=none, or the forwards.',
+function checkVif({ hasGateway, forwards }: VifConfig): void {
+  if (hasGateway !== false || !forwards?.length) return
+  throw new Mistake(
+    'An interface without a gateway cannot have ports forwarded',
+    'leave out gateway=none, or the forwards',
   )
+}
+
+/** The specification that {@link parseVifSpec} reads as this configuration. */
+export function formatVifSpec(config: VifConfig): string {
+  const { forwards = [], rate, hasGateway, isTrusted, ...plain } = config
+  const bits = rate && Math.ceil((rate.bytes * 8e6) / rate.intervalUs)
+  const parts = [
+    ...Object.entries(plain).flatMap(([key, value]) =>
+      value === undefined ? [] : [`${key}=${value}`],
+    ),
+    ...(hasGateway === undefined ? [] : [`gateway=${hasGateway ? 'passt' : 'none'}`]),
+    ...(rate ? [`rate=${bits}b/s@${rate.intervalUs}us`] : []),
+    ...(isTrusted === false ? ['untrusted'] : []),
+    ...forwards.map(
+      ({ protocol, address, hostPort, guestPort }) =>
+        `forward=${protocol}:${address}/${hostPort}:${guestPort}`,
+    ),
+  ]
+  return parts.join(',')
+}
+
+function meantKey(key: string): string {
+  const keys = [...VIF_KEYS.keys(), ...IGNORED_VIF_KEYS.keys()]
+  const near = didYouMean(key, keys)
+  return near === undefined ? `the keys are ${keys.join(', ')}` : `did you mean "${near}"?`
 }
 
 /** Does the interface have a way to the outside. */
@@ -192,14 +223,6 @@ export function ipv4Number(text: string): number | undefined {
   return bytes.every((byte) => byte < 256)
     ? bytes.reduce((sum, byte) => sum * 256 + byte, 0)
     : undefined
-}
-
-function listOfKeys(): string {
-  return [...VIF_KEYS.keys(), ...IGNORED_VIF_KEYS.keys()].join(', ')
-}
-
-function wrong(spec: string, why: string, remedy: string): UserError {
-  return new UserError(`The network interface "${spec}" makes no sense.`, why, remedy)
 }
 
 function trust(text: string, isTrusted: boolean): VifConfig | undefined {
@@ -224,7 +247,7 @@ function parseForward(text: string): PortForward | undefined {
 
 /** Bits or bytes a second, in powers of ten as libxl has them, and how often credit is given. */
 function parseRate(text: string): Rate | undefined {
-  const found = /^(\d{1,9})([GMK]?)([bB])\/s(?:@(\d{1,9})(ms|us|s)?)?$/.exec(text)
+  const found = /^(\d{1,15})([GMK]?)([bB])\/s(?:@(\d{1,9})(ms|us|s)?)?$/.exec(text)
   if (!found) return undefined
   const [, amount, prefix = '', unit, interval, intervalUnit = 'us'] = found
   const scale = { '': 1, K: 1e3, M: 1e6, G: 1e9 }[prefix] ?? 1

@@ -22,6 +22,7 @@ import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
+import type { GuestDisk } from './guest-disks.ts'
 import { GuestDomain, type GuestImages } from './guest-domain.ts'
 import { Switches } from './guest-networks.ts'
 import type { VifConfig } from './vif-config.ts'
@@ -29,9 +30,13 @@ import type { VifConfig } from './vif-config.ts'
 const PAGE = 4096
 /** All that 32-bit addresses reach. Pages that nobody touches cost the machine nothing. */
 const MEMORY_BYTES = 2 ** 32
-/** Kept back for processors that are created later. */
-const PROCESSOR_BYTES = 512 * 1024
-const MAX_PROCESSORS = 128
+/** Kept back for processors that are created later: state, TLB and jump cache of each. */
+const PROCESSOR_BYTES = 1036 * 1024
+/** All vCPUs of all domains together; a domain has 128 at most. */
+const MAX_PROCESSORS = 256
+export const PAGES_PER_MIB = 256
+/** Pages beyond its memory that a domain may have: for its tables and special pages. */
+export const SLACK_PAGES = 256
 /** The time-stamp counter of guests, and in virtual time also the speed of their processors. */
 export const TSC_KHZ = 1_000_000
 
@@ -54,7 +59,20 @@ export interface GuestConfig {
   readonly name: string
   readonly commandLine: string
   readonly memoryMiB: number
+  /** It may have so much, and is built with it; it is asked to balloon down to its memory. */
+  readonly maxMemoryMiB?: number | undefined
   readonly vcpus: number
+  /** It may have so many vCPUs; those beyond `vcpus` are off line at first. */
+  readonly maxVcpus?: number | undefined
+  /** 32 hexadecimal digits with hyphens; one of the host's own if not given. */
+  readonly uuid?: string | undefined
+  /** Share of the processor against other domains; 256 if not given. */
+  readonly weight?: number | undefined
+  /** Per cent of one processor that it may take; no cap if 0 or not given. */
+  readonly cap?: number | undefined
+  readonly maxGrantFrames?: number | undefined
+  readonly maxMaptrackFrames?: number | undefined
+  readonly maxGrantVersion?: 1 | 2 | undefined
   /** Name of a processor model; `max` if not given. */
   readonly cpu?: string | undefined
   /** Event-channel ABIs it may use; every guest has two-level events. FIFO if not given. */
@@ -79,9 +97,12 @@ export class XenHost {
   readonly xenstore: XenstoreClient
   readonly clock: Clock
   readonly switches: Switches
+  /** Takes lines for the host's log, such as what a hostile guest was refused. */
+  log: (line: string) => void = () => {}
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
+  #created = 0
 
   constructor(options: XenHostOptions) {
     this.memory = new HostMemory(MEMORY_BYTES)
@@ -126,20 +147,31 @@ export class XenHost {
   }
 
   /**
-   * Builds a PVH domain, ready to run.
-   * @throws UserError if it cannot be built from these images with this memory
+   * Builds a PVH domain, ready to run. Its disks are closed with it.
+   * @throws UserError if it cannot be built from these images with this memory; then the disks are
+   * still the caller's
    */
-  createGuest(config: GuestConfig, images: GuestImages): GuestDomain {
+  createGuest(
+    config: GuestConfig,
+    images: GuestImages,
+    disks: readonly GuestDisk[] = [],
+  ): GuestDomain {
     const policy = policyFor(config)
     const { maxEventChannels, eventChannelAbi } = config
     if (maxEventChannels !== undefined) checkMaxEventChannels(config.name, maxEventChannels)
+    this.#checkProcessors(config)
     this.#pendingPolicy = policy
     const domain = this.hypervisor.createDomain({
       name: config.name,
-      uuid: uuidOf(this.#guests.size + 1),
-      vcpus: config.vcpus,
+      uuid: config.uuid === undefined ? uuidOf(++this.#created) : uuidBytes(config.uuid),
+      vcpus: config.maxVcpus ?? config.vcpus,
       // libxl gives a PVH domain the RAM it asked for, its tables and special pages, and slack.
-      maxPages: config.memoryMiB * 256 + 256,
+      maxPages: (config.maxMemoryMiB ?? config.memoryMiB) * PAGES_PER_MIB + SLACK_PAGES,
+      ...given('weight', config.weight),
+      ...given('cap', config.cap),
+      ...given('maxGrantFrames', config.maxGrantFrames),
+      ...given('maxMaptrackFrames', config.maxMaptrackFrames),
+      ...given('maxGrantVersion', config.maxGrantVersion),
       ...(maxEventChannels !== undefined && { maxPort: maxEventChannels }),
       ...(eventChannelAbi && { eventAbis: eventChannelAbi }),
       tscKhz: TSC_KHZ,
@@ -150,11 +182,12 @@ export class XenHost {
     })
     this.#pendingPolicy = undefined
     try {
-      const guest = new GuestDomain(this, domain, config, images)
+      const guest = new GuestDomain(this, domain, config, images, disks)
       this.#guests.set(domain.domid, guest)
       return guest
     } catch (error) {
-      this.hypervisor.destroyDomain(domain)
+      if (!domain.isDying) this.hypervisor.destroyDomain(domain)
+      this.removed(domain)
       throw error
     }
   }
@@ -170,12 +203,28 @@ export class XenHost {
     return this.hypervisor.step()
   }
 
+  /** Known beforehand: a domain whose last processor does not fit would leave the others behind. */
+  #checkProcessors({ name, vcpus, maxVcpus = vcpus }: GuestConfig): void {
+    const present = this.hypervisor.domainsInOrder().reduce((sum, one) => sum + one.vcpus.length, 0)
+    if (present + maxVcpus <= MAX_PROCESSORS) return
+    throw new UserError(
+      `Domain "${name}" cannot be created.`,
+      `The host has ${present} vCPUs already, and ${MAX_PROCESSORS} at most.`,
+      'End another domain, or start a second host: xenolith create --host NAME …',
+    )
+  }
+
   #policyOf(domain: Domain): CpuidPolicy {
     const policy = this.#policies.get(domain) ?? this.#pendingPolicy
     invariant(policy, 'a processor without a CPUID policy')
     this.#policies.set(domain, policy)
     return policy
   }
+}
+
+/** A field of an object, unless its value is undefined. */
+function given<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: V }
 }
 
 /** Every processor of the host draws other numbers. */
@@ -209,7 +258,7 @@ function policyFor(config: GuestConfig): CpuidPolicy {
     )
   }
   return CpuidPolicy.of(model, IMPLEMENTED_FEATURES, {
-    topology: { cores: config.vcpus, threadsPerCore: 1, smtShift: 1 },
+    topology: { cores: config.maxVcpus ?? config.vcpus, threadsPerCore: 1, smtShift: 1 },
     tscKhz: TSC_KHZ,
   })
 }
@@ -223,6 +272,13 @@ function cpuidOf(
 ): ReturnType<CpuidPolicy['leaf']> {
   const cpu = domain.vcpus[vcpu]?.processor as X86Processor
   return policy.leaf(leaf, subleaf, cpu.cpuidState(vcpu * 2))
+}
+
+function uuidBytes(uuid: string): Uint8Array {
+  const digits = uuid.replaceAll('-', '')
+  return Uint8Array.from({ length: 16 }, (_, i) =>
+    Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
+  )
 }
 
 /** A UUID that says which domain of the host it is (version 8: free form). */

@@ -9,6 +9,7 @@ import { Tsc, type TscState } from '../machine/tsc.ts'
 import { SHUTDOWN_crash, SHUTDOWN_MAX, SHUTDOWN_poweroff, SHUTDOWN_watchdog } from './abi/sched.ts'
 import type { Width } from './abi/structure.ts'
 import type { CpuidRegisters } from './cpuid-leaves.ts'
+import { Credit, type CreditState } from './credit.ts'
 import type { EventAbiName } from './event-abi.ts'
 import type { EventChannels } from './event-channels.ts'
 import { EventControl, type EventControlState } from './event-control.ts'
@@ -41,6 +42,10 @@ export interface DomainConfig {
   readonly maxGrantFrames?: number
   readonly maxMaptrackFrames?: number
   readonly maxGrantVersion?: GrantVersion
+  /** Against other domains, 1 to 65535; 256 if not given. */
+  readonly weight?: number
+  /** Per cent of one processor that it may take; no cap if 0 or not given. */
+  readonly cap?: number
   /** Kilohertz of the time-stamp counter; 1 GHz if not given. */
   readonly tscKhz?: number
   /** Say in the guest's time information that the counters of all processors agree. */
@@ -75,8 +80,9 @@ const WATCHDOGS = 2
 
 /** The plain form of a {@link Domain}; its processors, their APICs and its memory are not in it. */
 export interface DomainSave {
-  readonly version: 2
+  readonly version: 3
   readonly domid: number
+  readonly credit: CreditState
   readonly maxPages: number
   readonly vmAssist: number
   readonly memoryMap: Uint8Array
@@ -110,6 +116,9 @@ export class Domain implements GrantParty {
   readonly channels: EventChannels
   readonly vcpus: readonly Vcpu[]
   readonly ports: PlatformPorts
+  readonly credit: Credit
+  /** Set by the scheduler while the cap keeps the domain from running: wakes the clock. */
+  readonly renewCredit: SavedTimer
   /** SCHEDOP_watchdog: `isUsed` from the call that starts one until the one that ends it. */
   readonly watchdogs: readonly { readonly timer: SavedTimer; isUsed: boolean }[]
   maxPages: number
@@ -161,6 +170,8 @@ export class Domain implements GrantParty {
     })
     this.channels = this.events.channels
     this.ports = new PlatformPorts(() => this.shutDown(SHUTDOWN_poweroff))
+    this.credit = new Credit(config.weight, config.cap)
+    this.renewCredit = new SavedTimer(world.timers, () => {})
     this.watchdogs = Array.from({ length: WATCHDOGS }, () => ({
       timer: new SavedTimer(world.timers, () => this.#watchdogBit()),
       isUsed: false,
@@ -318,6 +329,7 @@ export class Domain implements GrantParty {
       if (old !== undefined) table.put(old)
     }
     for (const { timer } of this.watchdogs) timer.cancel()
+    this.renewCredit.cancel()
     releaseAllGrants(this.world, this)
     this.grants.destroy()
     for (const mfn of table.framesOf(this.domid)) table.free(mfn)
@@ -325,8 +337,9 @@ export class Domain implements GrantParty {
 
   save(): DomainSave {
     return {
-      version: 2,
+      version: 3,
       domid: this.domid,
+      credit: this.credit.save(),
       maxPages: this.maxPages,
       vmAssist: this.vmAssist,
       memoryMap: this.memoryMap.slice(),
@@ -352,8 +365,10 @@ export class Domain implements GrantParty {
    * restored before; the frame table and the memory are restored afterwards.
    */
   restore(save: DomainSave): void {
-    invariant(save.version === 2, `a domain of version ${save.version} is not known`)
+    invariant(save.version === 3, `a domain of version ${save.version} is not known`)
     invariant(save.vcpus.length === this.vcpus.length, 'a domain cannot change its vCPUs')
+    // Its timer is set again by the scheduler when the domain would run.
+    this.credit.restore(save.credit)
     this.maxPages = save.maxPages
     this.vmAssist = save.vmAssist
     this.memoryMap = save.memoryMap.slice()

@@ -32,10 +32,10 @@ export class FrameMemory {
     return this.#memory.u8.slice(at, at + length)
   }
 
-  /** Fills `into` with bytes that lie in one frame. */
-  readInto(mfn: Mfn, offset: number, into: Uint8Array): void {
-    const at = this.#at(mfn, offset, into.length)
-    into.set(this.#memory.u8.subarray(at, at + into.length))
+  /** Copies bytes that lie in one frame to `target`, as many as it has room for. */
+  copyOut(mfn: Mfn, offset: number, target: Uint8Array): void {
+    const at = this.#at(mfn, offset, target.length)
+    target.set(this.#memory.u8.subarray(at, at + target.length))
   }
 
   /** Stores bytes into one frame. */

@@ -39,6 +39,7 @@ export interface CopyRequest {
   readonly flags: number
 }
 
+/** What a grant gives to a copy: bytes of a frame. */
 export interface Claimed {
   readonly mfn: Mfn
   readonly start: number
@@ -63,6 +64,20 @@ export function copyGrant(world: GrantWorld, local: GrantParty, request: CopyReq
   if (!isInside(dest.offset, length, claimedDest)) return GNTST_general_error
   world.memory.copy(claimedSource.mfn, source.offset, claimedDest.mfn, dest.offset, length)
   return GNTST_okay
+}
+
+/**
+ * The same for a service of the host, which copies by itself: the bytes that a grant of `domid`
+ * gives to `local`, good until the guest runs again; or a GNTST_ status.
+ */
+export function claimGrantForHost(
+  world: GrantWorld,
+  local: GrantParty,
+  request: { readonly domid: number; readonly ref: number; readonly isReadOnly: boolean },
+): Claimed | number {
+  const owner = world.partyOf(request.domid)
+  if (!owner) return GNTST_bad_domain
+  return claimGrant(world, owner, request.ref, local.domid, request.isReadOnly, true)
 }
 
 export function isInside(offset: number, length: number, claimed: Claimed): boolean {
@@ -95,7 +110,7 @@ function claim(
 }
 
 /** What a grant of `owner` gives to `domid`. A transitive grant is followed once. */
-export function claimGrant(
+function claimGrant(
   world: GrantWorld,
   owner: GrantParty,
   ref: number,

@@ -3,10 +3,11 @@
 // is only reached through handles that check every access.
 
 import { invariant } from '../base/errors.ts'
-import type { Mfn } from '../machine/frame-table.ts'
+import { FRAME_BYTES, type Mfn } from '../machine/frame-table.ts'
 import { GNTST_okay } from './abi/grant-table.ts'
 import type { Domain } from './domain.ts'
 import type { FrameMemory } from './frame-memory.ts'
+import { type Claimed, claimGrantForHost, isInside } from './grant-copy.ts'
 import { mapGrantForHost, unmapGrantForHost } from './grant-map.ts'
 import type { Hypervisor } from './hypervisor.ts'
 
@@ -29,6 +30,12 @@ export class HostPage {
   read(offset: number, length: number): Uint8Array<ArrayBuffer> {
     invariant(this.#isOpen, 'a page was read after it was given back')
     return this.#memory.read(this.mfn, offset, length)
+  }
+
+  /** Copies bytes of the page to `target`, as many as it has room for. */
+  copyOut(offset: number, target: Uint8Array): void {
+    invariant(this.#isOpen, 'a page was read after it was given back')
+    this.#memory.copyOut(this.mfn, offset, target)
   }
 
   write(offset: number, bytes: Uint8Array): void {
@@ -73,6 +80,45 @@ export function mapGrantedPage(
   return new HostPage(memory, result.mfn as Mfn, isReadOnly, () => {
     unmapGrantForHost(hypervisor, control, result.handle)
   })
+}
+
+/**
+ * Copies bytes of a granted page to `target`, without mapping it (GNTTABOP_copy). False if the
+ * guest did not grant them.
+ */
+export function copyFromGrant(
+  hypervisor: Hypervisor,
+  domid: number,
+  ref: number,
+  offset: number,
+  target: Uint8Array,
+): boolean {
+  const { control, memory } = hypervisor
+  const claimed = claimGrantForHost(hypervisor, control, { domid, ref, isReadOnly: true })
+  if (!covers(claimed, offset, target.length)) return false
+  memory.copyOut(claimed.mfn, offset, target)
+  return true
+}
+
+/** Copies `bytes` into a granted page. False if the guest did not grant that. */
+export function copyToGrant(
+  hypervisor: Hypervisor,
+  domid: number,
+  ref: number,
+  offset: number,
+  bytes: Uint8Array,
+): boolean {
+  const { control, memory } = hypervisor
+  const claimed = claimGrantForHost(hypervisor, control, { domid, ref, isReadOnly: false })
+  if (!covers(claimed, offset, bytes.length)) return false
+  memory.write(claimed.mfn, offset, bytes)
+  return true
+}
+
+/** What a grant of a part of a page says is the guest's: it may end beyond the page. */
+function covers(claimed: Claimed | number, offset: number, length: number): claimed is Claimed {
+  if (typeof claimed === 'number' || offset + length > FRAME_BYTES) return false
+  return isInside(offset, length, claimed)
 }
 
 /** Holds a page of a guest by its guest frame, as a toolstack may; undefined if it is not RAM. */

@@ -98,6 +98,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
   readonly #domains = new Map<number, Domain>()
   /** Domains that have ended, but whose frames others still map. */
   readonly #zombies = new Map<number, Domain>()
+  #deferred: (() => void)[] = []
   /** Domains whose end has not been told yet. */
   readonly #shutDown: Domain[] = []
   #order: Domain[] = []
@@ -206,6 +207,24 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
     for (const domain of ended) this.#options.onShutdown?.(domain)
     const delivered = this.control.hostEvents?.deliver() ?? 0
     return delivered > 0 || ended.length > 0
+  }
+
+  /**
+   * Does `work` when the processor that runs now has ended its turn: when it sleeps, or its time is
+   * up. A service that need not answer in the middle of what a guest does then gets all that the
+   * guest wanted at once.
+   */
+  defer(work: () => void): void {
+    this.#deferred.push(work)
+  }
+
+  runDeferred(): boolean {
+    // What is deferred meanwhile waits for the next time, so that this ends.
+    const works = this.#deferred
+    if (works.length === 0) return false
+    this.#deferred = []
+    for (const work of works) work()
+    return true
   }
 
   /** Whoever listens may destroy the domain: not before its processor has come back. */

@@ -54,6 +54,26 @@ test('a round lasts a quantum, in which every runnable processor has its share',
   assert.deepEqual(counts, [100, 100])
 })
 
+test('deferred work is done between turns, and what it defers itself a turn later', () => {
+  const host = new TestHost({ quantumNs: 1000 })
+  const { hypervisor } = host
+  const guest = host.guest()
+  const done: string[] = []
+  let steps = 0
+  guest.processor().program = forever(10, () => {
+    steps++
+    if (steps > 1) return
+    hypervisor.defer(() => {
+      done.push(`after ${steps} steps, ${hypervisor.scheduler.running ? 'in' : 'between'} turns`)
+      hypervisor.defer(() => done.push(`after ${steps} steps`))
+    })
+  })
+  hypervisor.step()
+  assert.deepEqual(done, ['after 100 steps, between turns'])
+  hypervisor.step()
+  assert.deepEqual(done.slice(1), ['after 100 steps'])
+})
+
 test('an instruction takes as long as the host was told', () => {
   const host = new TestHost({ quantumNs: 1000, nsPerInstruction: 4 })
   const guest = host.guest()

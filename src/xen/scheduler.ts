@@ -3,7 +3,8 @@
 // host to itself. In virtual time an instruction takes a fixed number of nanoseconds; the clock
 // moves on at the end of the round, and when nobody can run it moves to the next deadline at once.
 // Within a round a processor sees the round's start plus what it has executed. With a real clock,
-// time passes by itself and waiting is the caller's.
+// time passes by itself and waiting is the caller's; the domains then share one processor, and who
+// has had more than its weight's share sits out rounds (credit.ts). Caps hold with both clocks.
 
 import { UserError } from '../base/errors.ts'
 import { type Clock, VirtualClock } from '../machine/time.ts'
@@ -30,6 +31,8 @@ export interface SchedulerWorld {
   domainsInOrder(): Iterable<Domain>
   /** Tells the host what waits for it (events, domains that ended); true if there was anything. */
   deliverHostEvents(): boolean
+  /** Does what waits until no processor is in the middle of a turn; true if there was anything. */
+  runDeferred(): boolean
 }
 
 /**
@@ -55,6 +58,8 @@ export class Scheduler {
   /** The latest local time that any processor has come to in this round. */
   #furthest = 0
   #isInterrupted = false
+  /** The least that any runnable domain had been charged; never goes back. */
+  #leastCharged = 0
   /** Rounds, and instructions in all. */
   readonly counters = { rounds: 0, instructions: 0, skips: 0 }
 
@@ -93,9 +98,10 @@ export class Scheduler {
   step(): StepResult {
     const { clock, timers } = this.#world
     const hadEvents = this.#world.deliverHostEvents()
+    const hadDeferred = this.#world.runDeferred()
     const hadTimers = timers.runExpired(clock.now()) > 0
     if (this.#round()) return RAN
-    if (hadEvents || hadTimers) return RAN
+    if (hadEvents || hadDeferred || hadTimers) return RAN
     let canRunAgain = false
     for (const domain of this.#world.domainsInOrder()) {
       if (domain.vcpus.length > 0 && domain.shutdownReason === undefined) canRunAgain = true
@@ -109,28 +115,66 @@ export class Scheduler {
     return RAN
   }
 
-  /** Lets every runnable processor have its turn. False if there is none. */
+  /** Lets every runnable processor whose domain is due have its turn. False if there is none. */
   #round(): boolean {
     const { clock, timers } = this.#world
     const start = clock.now()
+    const due = this.#dueDomains(start)
+    if (due.length === 0) return false
     this.#roundEnd = Math.max(start + 1, Math.min(start + this.#quantum, timers.nextDeadline()))
     this.#furthest = start
-    let hasRun = false
-    for (const domain of this.#world.domainsInOrder()) {
+    for (const domain of due) {
       for (const vcpu of domain.vcpus) {
-        if (!vcpu.isRunnable) continue
-        hasRun = true
-        this.#turn(vcpu, start)
+        if (vcpu.isRunnable) this.#turn(vcpu, start)
       }
     }
-    if (!hasRun) return false
     this.counters.rounds++
     // Where all have gone to sleep or given way, the rest of the round is nobody's.
     if (clock instanceof VirtualClock) clock.skipTo(Math.ceil(this.#furthest))
     return true
   }
 
+  /** The domains that run in this round, in the order of their numbers. */
+  #dueDomains(now: number): Domain[] {
+    const runnable: Domain[] = []
+    for (const domain of this.#world.domainsInOrder()) {
+      if (!domain.vcpus.some((vcpu) => vcpu.isRunnable)) continue
+      const { credit, renewCredit } = domain
+      if (credit.mayRun(now)) runnable.push(domain)
+      else if (!renewCredit.isSet) renewCredit.set(credit.renewsAt)
+    }
+    if (runnable.length === 0 || this.#world.clock instanceof VirtualClock) return runnable
+    let least = Number.POSITIVE_INFINITY
+    for (const { credit } of runnable) least = Math.min(least, credit.charged)
+    // Who comes back from sleep has the least of all: what counts is who has been running.
+    this.#leastCharged = Math.max(this.#leastCharged, least)
+    for (const { credit } of runnable) credit.forgetSavings(this.#leastCharged)
+    const floor = Math.min(...runnable.map(({ credit }) => credit.charged))
+    return runnable.filter(({ credit }) => credit.isDue(floor))
+  }
+
+  /** What services do for the guest in its turn counts as the guest's time. */
   #turn(vcpu: Vcpu, start: number): void {
+    const { clock } = this.#world
+    if (clock instanceof VirtualClock) {
+      const before = this.counters.instructions
+      this.#run(vcpu, start)
+      this.#world.runDeferred()
+      this.#charge(vcpu, (this.counters.instructions - before) * this.#nsPerInstruction)
+    } else {
+      const before = clock.now()
+      this.#run(vcpu, start)
+      this.#world.runDeferred()
+      this.#charge(vcpu, clock.now() - before)
+    }
+  }
+
+  #charge(vcpu: Vcpu, ns: number): void {
+    vcpu.cpuTimeNs += ns
+    vcpu.domain.credit.charge(ns)
+  }
+
+  #run(vcpu: Vcpu, start: number): void {
     // In virtual time, who was woken in this round starts when it was woken.
     let local = Math.max(start, Math.min(vcpu.wokenAt, this.#roundEnd))
     const isVirtual = this.#world.clock instanceof VirtualClock
@@ -141,7 +185,7 @@ export class Scheduler {
       this.#running = vcpu
       this.#enteredAt = local
       this.#isInterrupted = false
-      const { executed, reason } = this.#run(vcpu, budget)
+      const { executed, reason } = this.#execute(vcpu, budget)
       this.#running = undefined
       this.counters.instructions += executed
       // Coming back costs an instruction's time, so that no turn can go on for ever.
@@ -163,7 +207,7 @@ export class Scheduler {
    * What this processor needs and the host does not have ends its domain, and no other. A Bug is
    * not contained: nobody knows what it has broken.
    */
-  #run(vcpu: Vcpu, budget: number): RunResult {
+  #execute(vcpu: Vcpu, budget: number): RunResult {
     try {
       return vcpu.processor.run(budget)
     } catch (error) {

@@ -45,6 +45,7 @@ export interface VcpuSave {
   readonly pollTimer: SavedTimerState
   readonly runstateArea: GuestArea | null
   readonly timeArea: GuestArea | null
+  readonly cpuTimeNs: number
 }
 
 export class Vcpu {
@@ -64,6 +65,8 @@ export class Vcpu {
   upcallVector = 0
   /** When it last became runnable; within a round it does not run before that. */
   wokenAt = 0
+  /** Nanoseconds for which it has had a processor: by its instructions or by the host's clock. */
+  cpuTimeNs = 0
   runstateArea: GuestArea | null = null
   timeArea: GuestArea | null = null
   #state: VcpuState = 'down'
@@ -267,6 +270,7 @@ export class Vcpu {
       pollTimer: this.pollTimer.save(),
       runstateArea: this.runstateArea,
       timeArea: this.timeArea,
+      cpuTimeNs: this.cpuTimeNs,
     }
   }
 
@@ -288,6 +292,7 @@ export class Vcpu {
     this.pollTimer.restore(save.pollTimer)
     this.runstateArea = save.runstateArea
     this.timeArea = save.timeArea
+    this.cpuTimeNs = save.cpuTimeNs
   }
 
   #become(state: VcpuState): void {

@@ -83,8 +83,9 @@ test('guests with two processors use two queues; an interface is unplugged and p
     assert.equal(a.domain.networks.list()[0]?.queues, 2)
     const [sent, received] = await transfer(a, b)
     assert.equal(received, sent)
-    assert.ok(a.domain.networks.detach(0))
+    const isDetached = a.domain.networks.detach(0)
     await a.until(() => a.domain.networks.list().length === 0)
+    await isDetached
     assert.match(await a.run('ls /sys/class/net'), /^lo\n$/)
     assert.equal(await a.domain.networks.attach('bridge=xenbr0,mac=00:16:3e:aa:bb:cc'), 0)
     await a.until(() => a.domain.networks.list()[0]?.state === 4)

@@ -61,6 +61,8 @@ async function xenolith(...argv: string[]): Promise<Result> {
     process: new EventEmitter(),
     env: {},
     createHost: (options) => Host.create(options),
+    connectHost: async () => undefined,
+    serveHost: () => Promise.reject(new Error('no host is served here')),
     demoGuest: async () => ({ kernel: '', ramdisk: '' }),
   })
   assert.equal(running(), before, 'no timer is left')

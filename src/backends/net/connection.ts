@@ -1,9 +1,10 @@
 // A connected frontend: its queues, mapped and bound, from the moment both ends are connected until
 // one of them lets go. Frames are fitted to what the guest can take before they are queued.
 
-import { copyFromGrant, copyToGrant } from '../../xen/grant-host-copy.ts'
 import {
   bindGuestPort,
+  copyFromGrant,
+  copyToGrant,
   type HostChannel,
   type HostPage,
   mapGrantedPage,
@@ -117,12 +118,11 @@ export class Connection {
       ...this.#host,
       violated,
       copyFrom: (ref, offset, into) =>
-        copyFromGrant(this.#hypervisor, this.#domid, ref, offset, into) === 0,
+        copyFromGrant(this.#hypervisor, this.#domid, ref, offset, into),
       notify: () => channels.tx?.notify(),
     })
     const receive = new ReceiveQueue(rx, {
-      copyTo: (ref, offset, from) =>
-        copyToGrant(this.#hypervisor, this.#domid, ref, offset, from) === 0,
+      copyTo: (ref, offset, from) => copyToGrant(this.#hypervisor, this.#domid, ref, offset, from),
       received: (frame, isWhole) => this.#host.received(frame, isWhole),
       violated,
       notify: () => channels.rx?.notify(),

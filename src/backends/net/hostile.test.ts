@@ -88,7 +88,7 @@ for (const [what, misbehave] of Object.entries(VIOLATIONS)) {
     guest.kick()
     assert.equal(guest.sent.length, 0)
     assert.equal(net.complaints.length, 1, net.complaints.join('\n'))
-    assert.match(net.complaints[0] ?? '', /^vif1\.0: stopped, as the guest breaks the protocol: /)
+    assert.match(net.complaints[0] ?? '', /^vif1\.0: the frontend broke the protocol: /)
     assert.equal(guest.guest.domain.grants.activeGrants().length, 0)
     for (const state of [5, 6, 1]) guest.write('state', state)
     guest.ports.length = 0
@@ -213,7 +213,7 @@ test('a guest that floods with forged senders and a bad ring does not keep other
     b.post(24)
   }
   assert.equal(heard, 1)
-  assert.equal(net.complaints.filter((text) => text.includes('stopped')).length, 1)
+  assert.equal(net.complaints.filter((text) => text.includes('broke the protocol')).length, 1)
 })
 
 test('rings full of random bytes never harm the host', () => {

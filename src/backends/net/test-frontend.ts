@@ -17,7 +17,7 @@ import {
   TX_ENTRY_BYTES,
 } from './netif.ts'
 import { Vif, type VifOptions } from './vif.ts'
-import { backendPath, frontendPath } from './vif-tree.ts'
+import { vifPaths } from './vif-tree.ts'
 
 const PAGE = 4096
 /** Guest frames: two rings a queue, then pages for data. */
@@ -94,8 +94,9 @@ export class TestFrontend {
     this.guest = guest
     this.vif = vif
     const { domid } = guest.domain
-    this.front = frontendPath(domid, 0)
-    this.back = backendPath(domid, 0)
+    const { front, back } = vifPaths(domid, 0)
+    this.front = front
+    this.back = back
     vif.onFrame = (frame) => this.sent.push(frame)
   }
 

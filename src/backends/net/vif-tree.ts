@@ -1,8 +1,8 @@
-// What the toolstack keeps in xenstore about a network interface: both ends' folders, as libxl 4.17
-// lays them out. What the backend itself says there (features, its state) is in vif.ts.
+// What the toolstack keeps in xenstore about a network interface, besides what it keeps about every
+// device: the entries of libxl 4.17. What the backend itself says there (features) is in vif.ts.
 
-import type { XenstoreClient, XenstoreView } from '../xenstore/client.ts'
-import { domainPath } from '../xenstore/path.ts'
+import { type DevicePaths, devicePaths, writeDeviceTree } from '../xenbus-tree.ts'
+import type { XenstoreClient } from '../xenstore/client.ts'
 import { formatMac } from './mac.ts'
 import type { Rate } from './rate-limit.ts'
 
@@ -19,85 +19,29 @@ export interface VifDescription {
   readonly isTrusted: boolean
 }
 
-/** XenbusState of public/io/xenbus.h. */
-export const XenbusState = {
-  Initialising: 1,
-  InitWait: 2,
-  Connected: 4,
-  Closing: 5,
-  Closed: 6,
-} as const
-
-export function frontendPath(domid: number, devid: number): string {
-  return `${domainPath(domid)}/device/vif/${devid}`
+export function vifPaths(domid: number, devid: number): DevicePaths {
+  return devicePaths(domid, devid, { front: 'vif', back: 'vif' })
 }
 
-export function backendPath(domid: number, devid: number): string {
-  return `${domainPath(0)}/backend/vif/${domid}/${devid}`
-}
-
-function libxlPath(domid: number, devid: number): string {
-  return `/libxl/${domid}/device/vif/${devid}`
-}
-
-/** Writes both folders, and libxl's own; the frontend's last, as the guest watches for it. */
 export function writeVifTree(store: XenstoreClient, vif: VifDescription): void {
   const { domid, devid } = vif
-  const front = frontendPath(domid, devid)
-  const back = backendPath(domid, devid)
-  const state = String(XenbusState.Initialising)
-  const backEntries = {
-    frontend: front,
-    'frontend-id': String(domid),
-    online: '1',
-    state,
+  const handle = String(devid)
+  const mac = formatMac(vif.mac)
+  const back = {
     script: '',
     ...(vif.vifname !== undefined && { vifname: vif.vifname }),
-    mac: formatMac(vif.mac),
+    mac,
     ...(vif.ip !== undefined && { ip: vif.ip }),
     ...(vif.rate && { rate: `${vif.rate.bytes},${vif.rate.intervalUs}` }),
     bridge: vif.bridge,
-    handle: String(devid),
+    handle,
     type: 'vif',
   }
-  const frontEntries = {
-    backend: back,
-    'backend-id': '0',
-    state,
-    handle: String(devid),
-    mac: formatMac(vif.mac),
+  const front = {
+    handle,
+    mac,
     ...(vif.mtu !== undefined && { mtu: String(vif.mtu) }),
     trusted: vif.isTrusted ? '1' : '0',
   }
-  store.transaction((t) => {
-    folder(t, libxlPath(domid, devid), 0)
-    t.write(`${libxlPath(domid, devid)}/frontend`, front)
-    t.write(`${libxlPath(domid, devid)}/backend`, back)
-    folder(t, back, 0, domid)
-    for (const [key, value] of Object.entries(backEntries)) {
-      t.write(`${back}/${key}`, value)
-      if (key !== 'frontend') t.write(`${libxlPath(domid, devid)}/${key}`, value)
-    }
-    folder(t, front, domid, 0)
-    for (const [key, value] of Object.entries(frontEntries)) t.write(`${front}/${key}`, value)
-  })
-}
-
-export function removeVifTree(store: XenstoreClient, domid: number, devid: number): void {
-  store.transaction((t) => {
-    t.remove(frontendPath(domid, devid))
-    t.remove(backendPath(domid, devid))
-    t.remove(libxlPath(domid, devid))
-  })
-}
-
-/** An empty folder that one domain owns and others may read. */
-function folder(t: XenstoreView, path: string, owner: number, ...readers: number[]): void {
-  t.remove(path)
-  t.makeNode(path)
-  t.setPermissions(
-    path,
-    { domid: owner, access: 'n' },
-    ...readers.map((domid) => ({ domid, access: 'r' as const })),
-  )
+  writeDeviceTree(store, vifPaths(domid, devid), { front, back })
 }

@@ -256,11 +256,10 @@ test('a frontend that closes gets everything back, and may come again', () => {
 test('unplugging waits for the guest, and then leaves nothing', () => {
   const guest = new NetHost().frontend().connect()
   let isClosed = false
-  guest.vif.onClosed = () => {
+  guest.vif.detach(() => {
     isClosed = true
     guest.vif.destroy()
-  }
-  guest.vif.close()
+  })
   assert.equal(guest.read('state'), '5')
   assert.equal(guest.read('online'), '0')
   assert.ok(!isClosed)

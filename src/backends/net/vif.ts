@@ -1,24 +1,19 @@
-// A network interface of a guest, as its backend: says in xenstore what it can do, goes through the
-// states of xenbus with the frontend (as Linux's netback and netfront do), and passes frames on.
-// It knows nothing of where frames go. Left out: the control ring, and hashes.
+// A network interface of a guest, as its backend: says in xenstore what it can do, connects with the
+// frontend (as Linux's netback and netfront do), and passes frames on. It knows nothing of where
+// frames go. Left out: the control ring, and hashes.
 
 import type { TimerHandle } from '../../machine/timers.ts'
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { XenstoreClient } from '../xenstore/client.ts'
+import { XenbusBackend, type XenbusEntries } from '../xenbus-backend.ts'
+import { type DevicePaths, removeDeviceTree } from '../xenbus-tree.ts'
 import { Connection } from './connection.ts'
 import type { Frame } from './frame.ts'
 import { readFrontendOffer, wantsMulticastControl } from './frontend-offer.ts'
 import { BROADCAST, isGroup, macAt } from './mac.ts'
 import type { Direction } from './pcapng.ts'
 import { RateLimiter } from './rate-limit.ts'
-import {
-  backendPath,
-  frontendPath,
-  removeVifTree,
-  type VifDescription,
-  writeVifTree,
-  XenbusState,
-} from './vif-tree.ts'
+import { type VifDescription, vifPaths, writeVifTree } from './vif-tree.ts'
 
 /** As many multicast addresses as Linux's netback keeps for a guest. */
 const MOST_MULTICAST = 64
@@ -75,20 +70,15 @@ export class Vif {
   onFrame: (frame: Frame) => void = () => {}
   /** Told when little is waiting for the guest again. */
   onLow: () => void = () => {}
-  /** Told when both ends have closed after {@link close}. */
-  onClosed: () => void = () => {}
   readonly #options: VifOptions
-  readonly #front: string
-  readonly #back: string
+  readonly #paths: DevicePaths
   readonly #taps = new Set<Tap>()
   readonly #multicast = new Set<number>()
   readonly #limiter: RateLimiter | undefined
-  readonly #unwatch: (() => void)[] = []
-  readonly #complaints = new Set<string>()
+  readonly #endWatch: () => void
+  readonly #xenbus: XenbusBackend
   #connection: Connection | undefined
-  #state = 0
   #isFiltering = false
-  #isOnline = true
   #isDestroyed = false
   #creditTimer: TimerHandle | undefined
 
@@ -97,21 +87,24 @@ export class Vif {
     this.#options = options
     this.description = options
     this.name = options.vifname ?? `vif${domid}.${devid}`
-    this.#front = frontendPath(domid, devid)
-    this.#back = backendPath(domid, devid)
+    this.#paths = vifPaths(domid, devid)
     this.#limiter = rate && new RateLimiter(rate, hypervisor.now())
     writeVifTree(store, options)
-    const features = { ...FEATURES, 'multi-queue-max-queues': String(options.maxQueues) }
-    store.transaction((t) => {
-      for (const [key, value] of Object.entries(features)) t.write(`${this.#back}/${key}`, value)
+    this.#xenbus = new XenbusBackend({
+      store,
+      ...this.#paths,
+      device: {
+        offer: () => ({ ...FEATURES, 'multi-queue-max-queues': options.maxQueues }),
+        connect: () => this.#connect(),
+        // It may have put requests into its rings before anybody listened.
+        connected: () => this.#connection?.transmit(),
+        disconnect: () => this.#disconnect(),
+      },
+      onComplaint: (text) => options.onComplaint(`${this.name}: ${text}`),
     })
-    this.#enter(XenbusState.InitWait)
-    this.#unwatch.push(store.watch(`${this.#front}/state`, () => this.#frontendChanged()))
-    this.#unwatch.push(
-      store.watch(`${this.#front}/request-multicast-control`, () => {
-        this.#isFiltering = wantsMulticastControl(store, this.#front)
-      }),
-    )
+    this.#endWatch = store.watch(`${this.#paths.front}/request-multicast-control`, () => {
+      this.#isFiltering = wantsMulticastControl(store, this.#paths.front)
+    })
   }
 
   get isConnected(): boolean {
@@ -125,7 +118,7 @@ export class Vif {
 
   /** XenbusState of the backend. */
   get state(): number {
-    return this.#state
+    return this.#xenbus.state
   }
 
   /** Is so little waiting for the guest that whoever can hold frames back need not. */
@@ -152,67 +145,30 @@ export class Vif {
     this.#connection.deliver(frame)
   }
 
-  /** Asks the guest to let go of the interface (unplugging); `onClosed` tells when it has. */
-  close(): void {
-    this.#isOnline = false
-    this.#options.store.write(`${this.#back}/online`, '0')
-    if (this.#state === XenbusState.Closed) return this.onClosed()
-    this.#enter(XenbusState.Closing)
-    if (!this.isConnected) this.#frontendChanged()
+  /** Asks the guest to let go of the interface (unplugging); `onDetached` tells when it has. */
+  detach(onDetached: () => void): void {
+    this.#xenbus.detach(onDetached)
   }
 
   /** Takes the interface away, whatever the guest is doing with it. */
   destroy(): void {
     if (this.#isDestroyed) return
     this.#isDestroyed = true
-    this.#disconnect()
-    for (const unwatch of this.#unwatch) unwatch()
+    this.#xenbus.end()
+    this.#endWatch()
     this.#taps.clear()
-    removeVifTree(this.#options.store, this.description.domid, this.description.devid)
+    removeDeviceTree(this.#options.store, this.#paths)
   }
 
-  #frontendChanged(): void {
-    if (this.#isDestroyed) return
-    const { store } = this.#options
-    const state = Number(store.read(`${this.#front}/state`) ?? XenbusState.Closed)
-    switch (state) {
-      case XenbusState.Initialising:
-        this.#disconnect()
-        if (this.#isOnline && this.#state !== XenbusState.InitWait)
-          this.#enter(XenbusState.InitWait)
-        break
-      case XenbusState.Connected:
-        if (this.#state === XenbusState.InitWait) this.#connect()
-        break
-      case XenbusState.Closing:
-        this.#disconnect()
-        if (this.#state !== XenbusState.Closing) this.#enter(XenbusState.Closing)
-        break
-      case XenbusState.Closed:
-        this.#disconnect()
-        if (this.#state !== XenbusState.Closed) this.#enter(XenbusState.Closed)
-        if (!this.#isOnline) this.onClosed()
-        break
-      default:
-    }
-  }
-
-  #connect(): void {
+  #connect(): XenbusEntries | string {
     const { hypervisor, store, domid, maxQueues } = this.#options
-    const offer = readFrontendOffer(store, this.#front, maxQueues)
-    if (typeof offer === 'string') return this.#refuse(offer)
+    const offer = readFrontendOffer(store, this.#paths.front, maxQueues)
+    if (typeof offer === 'string') return offer
     const opened = Connection.open(hypervisor, domid, offer, this.#host())
-    if (typeof opened === 'string') return this.#refuse(opened)
+    if (typeof opened === 'string') return opened
     this.#connection = opened
     this.#isFiltering = offer.wantsMulticastControl
-    this.#enter(XenbusState.Connected)
-    // It may have put requests into its rings before anybody listened.
-    opened.transmit()
-  }
-
-  #refuse(why: string): void {
-    this.#complain('connect', `the frontend cannot be connected to: ${why}`)
-    this.#enter(XenbusState.Closing)
+    return {}
   }
 
   #disconnect(): void {
@@ -234,7 +190,7 @@ export class Vif {
       },
       transmitFailed: (why: string) => {
         this.counters.sentFailed++
-        this.#complain('packet', `a packet of the guest was dropped: ${why}`)
+        this.#xenbus.complain('packet', `a packet of the guest was dropped: ${why}`)
       },
       received: (frame: Frame, isWhole: boolean) => {
         if (isWhole) {
@@ -242,7 +198,10 @@ export class Vif {
           this.counters.receivedBytes += frame.bytes.length
         } else {
           this.counters.receivedDropped++
-          this.#complain('page', 'the guest gave a page to receive into that it did not grant')
+          this.#xenbus.complain(
+            'page',
+            'the guest gave a page to receive into that it did not grant',
+          )
         }
         this.onLow()
       },
@@ -250,12 +209,7 @@ export class Vif {
         this.counters.receivedDropped++
       },
       changeMulticast: (mac: number, isAdded: boolean) => this.#changeMulticast(mac, isAdded),
-      violated: (why: string) => {
-        // Nothing more is done for it until it has closed and comes again.
-        this.#connection?.close()
-        this.#connection = undefined
-        this.#complain('protocol', `stopped, as the guest breaks the protocol: ${why}`)
-      },
+      violated: (why: string) => this.#xenbus.refuse(why),
     }
   }
 
@@ -281,16 +235,5 @@ export class Vif {
     if (this.#multicast.size >= MOST_MULTICAST && !this.#multicast.has(mac)) return false
     this.#multicast.add(mac)
     return true
-  }
-
-  #complain(kind: string, text: string): void {
-    if (this.#complaints.has(kind)) return
-    this.#complaints.add(kind)
-    this.#options.onComplaint(`${this.name}: ${text}`)
-  }
-
-  #enter(state: number): void {
-    this.#state = state
-    this.#options.store.write(`${this.#back}/state`, String(state))
   }
 }

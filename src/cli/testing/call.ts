@@ -3,6 +3,8 @@
 import { EventEmitter } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { Bug } from '../../base/errors.ts'
+import type { HostClient } from '../../node/host-process/client.ts'
 import { runCommand } from '../command.ts'
 import type { Context } from '../verb.ts'
 import { VERBS } from '../verbs.ts'
@@ -11,13 +13,15 @@ import { FakeHost, type GuestBehaviour, POWEROFF } from './fake-host.ts'
 /** A file that exists and can stand for an image. */
 export const SOME_FILE = fileURLToPath(import.meta.url)
 
-interface CallOptions {
+export interface CallOptions {
   readonly guest?: GuestBehaviour
   /** What comes from standard input, which then ends. */
   readonly stdin?: string
   /** Standard input, output and error are a terminal. */
   readonly terminal?: boolean
   readonly env?: Record<string, string>
+  /** The host process that there is; none if not given. */
+  readonly hostProcess?: HostClient
   /** Called with what the command sees, before it starts. */
   readonly meddle?: (world: World) => void
 }
@@ -70,6 +74,8 @@ export async function call(argv: string[], options: CallOptions = {}): Promise<C
       host.options = hostOptions
       return host
     },
+    connectHost: async () => options.hostProcess,
+    serveHost: () => Promise.reject(new Bug('no host is served here')),
     demoGuest: async () => ({ kernel: SOME_FILE, ramdisk: SOME_FILE }),
   }
   const status = await runCommand(argv, context)

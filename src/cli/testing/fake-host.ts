@@ -94,11 +94,13 @@ export class FakeHost implements Host {
         send: (bytes) => guest.receive(bytes),
         text: () => guest.text,
       },
+      disks: { list: () => [], attach: () => 51712, detach: async () => {} },
       networks: {
         list: () => [],
         attach: async () => 0,
-        detach: () => false,
+        detach: async () => {},
         listen: () => () => {},
+        capture: () => () => {},
       },
       onNotice: () => {},
       onPhase: (listener) => {

@@ -44,5 +44,7 @@ const host = new FakeHost((guest) => {
 })
 await runProcess({
   createHost: async () => host,
+  connectHost: async () => undefined,
+  serveHost: () => Promise.reject(new Bug('no host is served here')),
   demoGuest: async () => ({ kernel: SOME_FILE, ramdisk: SOME_FILE }),
 })

@@ -17,11 +17,31 @@ export function tinyPvhElf(entry: bigint, segments: readonly TinySegment[]): Uin
   return tinyElf({ bits: 32, entry, segments: [...segments, note] })
 }
 
-/** A PVH image with three bytes of code at 1 MiB in one page. */
-export async function tinyPvhKernel(): Promise<KernelImage> {
-  const data = Uint8Array.of(0xf4, 0xeb, 0xfd)
+/** A PVH image with some bytes of code at 1 MiB, entered in 32-bit protected mode. */
+export function tinyPvhProgram(...code: readonly number[]): Uint8Array {
+  const data = Uint8Array.from(code)
   const segment = { type: PT_LOAD, flags: 5, paddr: 0x100000n, memsz: 0x1000n, data }
-  return openKernel(tinyPvhElf(0x100000n, [segment]), 'tiny', NO_DECOMPRESSORS)
+  return tinyPvhElf(0x100000n, [segment])
+}
+
+/** Programs for guests that need no kernel. */
+export const TINY_PROGRAMS = {
+  /** CLI; HLT: powers itself off. */
+  powersOff: [0xfa, 0xf4],
+  /** STI; HLT; JMP to the HLT: waits for an interrupt that never comes. */
+  waits: [0xfb, 0xf4, 0xeb, 0xfd],
+  /** JMP to itself: takes all that it gets. */
+  spins: [0xeb, 0xfe],
+  /** SCHEDOP_shutdown (EAX = 29, EBX = 2) with reason 1, reboot, which lies behind the code. */
+  reboots: [
+    ...[0xb8, 29, 0, 0, 0, 0xbb, 2, 0, 0, 0, 0xb9, 0x14, 0, 0x10, 0],
+    ...[0x0f, 0x01, 0xc1, 0xf4, 0x90, 1, 0, 0, 0],
+  ],
+} as const
+
+/** The image of {@link tinyPvhProgram}, opened. */
+export async function tinyPvhKernel(): Promise<KernelImage> {
+  return openKernel(tinyPvhProgram(0xf4, 0xeb, 0xfd), 'tiny', NO_DECOMPRESSORS)
 }
 
 /** A Linux boot image with one setup sector (Linux's boot protocol 2.15). */

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { test } from 'node:test'
+import * as blkif from './blkif.ts'
 import * as cpuid from './cpuid.ts'
 import * as errno from './errno.ts'
 import * as eventChannel from './event-channel.ts'
@@ -21,9 +22,12 @@ import { Structure, type Width } from './structure.ts'
 import * as vcpu from './vcpu.ts'
 import * as version from './version.ts'
 import * as xen from './xen.ts'
+import * as xenbus from './xenbus.ts'
 
 const MODULES: Readonly<Record<string, object>> = {
   'xen.h': xen,
+  'io/blkif.h': blkif,
+  'io/xenbus.h': xenbus,
   'errno.h': errno,
   'event_channel.h': eventChannel,
   'features.h': features,
@@ -48,7 +52,7 @@ const IN_C: Readonly<Record<string, string>> = {
 }
 
 /** Structures of which only the start is declared. */
-const PARTIAL = new Set(['vcpu_info', 'xen_build_id'])
+const PARTIAL = new Set(['vcpu_info', 'xen_build_id', 'blkif_request_indirect'])
 
 interface Claim {
   readonly name: string
@@ -96,7 +100,8 @@ function layoutClaims(width: Width): Claim[] {
 
 /** The values that gcc computes, by the claims' numbers. */
 function ask(claims: readonly Claim[], width: Width): Map<number, bigint> {
-  const includes = Object.keys(MODULES).map((header) => `#include <xen/${header}>`)
+  const headers = Object.keys(MODULES)
+  const includes = headers.map((header) => `#include <xen/${header}>`)
   const source = [
     '#include <stddef.h>',
     '#include <stdint.h>',

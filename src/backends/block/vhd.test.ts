@@ -1,0 +1,149 @@
+// VHD images made by qemu-img, written by ours and mirrored in a plain buffer, then read by qemu-img.
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { MemoryStorage } from './memory-storage.ts'
+import { openVhd } from './vhd.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'xenolith-vhd-'))
+after(() => rmSync(folder, { recursive: true }))
+const options = existsSync('/usr/bin/qemu-img') ? {} : { skip: 'qemu-utils is not installed' }
+
+const qemuImg = (...args: string[]) =>
+  execFileSync('qemu-img', args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' })
+const file = (name: string) => join(folder, name)
+const open = (name: string) => {
+  const storage = new MemoryStorage(readFileSync(file(name)))
+  return { storage, image: openVhd(storage) }
+}
+
+for (const create of [
+  'subformat=dynamic',
+  'subformat=dynamic,force_size=on',
+  'subformat=fixed',
+  'subformat=fixed,force_size=on',
+]) {
+  test(`what is written is what qemu-img reads: ${create}`, options, () => {
+    qemuImg('create', '-q', '-f', 'vpc', '-o', create, 'x.vhd', '20M')
+    const said = JSON.parse(qemuImg('info', '--output=json', '-f', 'vpc', 'x.vhd')) as Record<
+      string,
+      unknown
+    >
+    const size = open('x.vhd').image.size
+    assert.equal(size, said['virtual-size'])
+    const mirror = new Uint8Array(size)
+    for (let round = 0; round < 3; round++) {
+      const { storage, image } = open('x.vhd')
+      for (let i = 0; i < 20; i++) {
+        const sector = (round * 7919 + i * 2711) % (size / 512 - 300)
+        const bytes = new Uint8Array((1 + ((i * 37) % 300)) * 512).fill(round * 20 + i + 1)
+        image.write(sector * 512, bytes)
+        mirror.set(bytes, sector * 512)
+        if (i % 5 === 0) image.flush()
+      }
+      const all = new Uint8Array(size)
+      image.read(0, all)
+      assert.deepEqual(all, mirror)
+      image.close()
+      writeFileSync(file('x.vhd'), storage.contents())
+      writeFileSync(file('mirror.raw'), mirror)
+      qemuImg('compare', '-q', '-f', 'vpc', '-F', 'raw', 'x.vhd', 'mirror.raw')
+    }
+  })
+}
+
+test('what qemu-img wrote is read', options, () => {
+  const bytes = new Uint8Array(17 * 2 ** 20)
+  for (let at = 0; at < bytes.length; at += 512 * 5) bytes.fill((at / 2560) % 251, at, at + 512)
+  writeFileSync(file('source.raw'), bytes)
+  for (const subformat of ['dynamic', 'fixed']) {
+    const more = `subformat=${subformat},force_size=on`
+    qemuImg('convert', '-f', 'raw', '-O', 'vpc', '-o', more, 'source.raw', 'y.vhd')
+    const { image } = open('y.vhd')
+    const all = new Uint8Array(image.size)
+    image.read(0, all)
+    assert.deepEqual(all, bytes)
+  }
+})
+
+test('a dynamic disk whose footer is lost is found by the copy at its start', options, () => {
+  qemuImg('create', '-q', '-f', 'vpc', '-o', 'force_size=on', 'x.vhd', '20M')
+  const bytes = readFileSync(file('x.vhd'))
+  bytes.fill(0, bytes.length - 512)
+  assert.equal(openVhd(new MemoryStorage(bytes)).size, 20 * 2 ** 20)
+})
+
+test('damaged and differencing images are refused in a sentence', options, () => {
+  qemuImg('create', '-q', '-f', 'vpc', '-o', 'force_size=on', 'x.vhd', '20M')
+  const good = readFileSync(file('x.vhd'))
+  const broken = (change: (bytes: Buffer, view: DataView) => void) => {
+    const bytes = Buffer.from(good)
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    change(bytes, view)
+    for (const footer of [0, bytes.length - 512]) sum(view, footer, 512, 64)
+    sum(view, 512, 1024, 36)
+    return () => openVhd(new MemoryStorage(bytes))
+  }
+  const both = (view: DataView, at: number, value: number) => {
+    view.setUint32(at, value)
+    view.setUint32(good.length - 512 + at, value)
+  }
+  assert.throws(() => openVhd(new MemoryStorage(new Uint8Array(100))), /too short/)
+  assert.throws(() => openVhd(new MemoryStorage(new Uint8Array(5000))), /no VHD footer/)
+  assert.throws(
+    broken((_, v) => both(v, 60, 4)),
+    /differencing/,
+  )
+  assert.throws(
+    broken((_, v) => both(v, 60, 9)),
+    /type 9/,
+  )
+  assert.throws(
+    broken((_, v) => both(v, 48, 0x7fffffff)),
+    /larger than a VHD/,
+  )
+  assert.throws(
+    broken((_, v) => both(v, 16, 0x7fffffff)),
+    /behind the end/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(512 + 32, 1000)),
+    /blocks cannot have 1000 bytes/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(512 + 32, 0)),
+    /blocks cannot have 0 bytes/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(512 + 28, 1)),
+    /table is too short/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(512 + 16, 0x10000000)),
+    /block table would lie behind/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(1536, 3)),
+    /where something else is/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(1536, 0)),
+    /where something else is/,
+  )
+  assert.throws(
+    broken((_, v) => v.setUint32(1536, 0xfffffff0)),
+    /behind the end/,
+  )
+})
+
+/** The checksum of the specification: all bytes but its own four, inverted. */
+function sum(view: DataView, start: number, length: number, at: number): void {
+  view.setUint32(start + at, 0)
+  let total = 0
+  for (let i = 0; i < length; i++) total += view.getUint8(start + i)
+  view.setUint32(start + at, ~total)
+}
