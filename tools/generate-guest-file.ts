@@ -1,12 +1,13 @@
 // The reference of guest files, from the table of keys.
 
 import type { Key } from '../src/toolstack/guest-file/key.ts'
-import { KEYS } from '../src/toolstack/guest-file/keys.ts'
+import { KEYS, OWN_SECTION } from '../src/toolstack/guest-file/keys.ts'
 
 /** docs/reference/guest-file.md */
 export function guestFileReference(): string {
   const sections = [...new Set(KEYS.map(({ section }) => section))]
-  const count = (status: Key['status']) => KEYS.filter((key) => key.status === status).length
+  const ofXl = KEYS.filter(({ section }) => section !== OWN_SECTION)
+  const count = (status: Key['status']) => ofXl.filter((key) => key.status === status).length
   return [
     '# Guest files',
     '',
@@ -27,7 +28,7 @@ export function guestFileReference(): string {
     'Where a key is set twice the last one holds; settings on the command line come last. A mistake',
     'is told with line and column. An unknown key is a warning, with `--strict` an error.',
     '',
-    `Of the ${KEYS.length} keys of the manual, ${count('supported')} are supported, ` +
+    `Of the ${ofXl.length} keys of the manual, ${count('supported')} are supported, ` +
       `${count('ignored')} are ignored, which a warning says, and ${count('refused')} are refused: ` +
       'no domain is made, unless the value asks for nothing (0, an empty string or list).',
     '',

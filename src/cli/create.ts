@@ -85,6 +85,7 @@ const KEY_OF: Readonly<Record<string, string>> = {
   onReboot: 'on_reboot',
   onWatchdog: 'on_watchdog',
   onCrash: 'on_crash',
+  eventChannelAbi: 'event_channel_abi',
   maxEventChannels: 'max_event_channels',
   maxGrantFrames: 'max_grant_frames',
   maxMaptrackFrames: 'max_maptrack_frames',

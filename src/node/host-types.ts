@@ -47,7 +47,7 @@ export interface DomainConfig {
   /** Name of the processor model that the guest sees. */
   readonly cpu?: string | undefined
   /** Event-channel ABIs it may use; two-level events are always there. FIFO if not given. */
-  readonly eventChannelAbi?: readonly EventAbiName[]
+  readonly eventChannelAbi?: readonly EventAbiName[] | undefined
   /** Event channels it may have at most; 1023 if not given. */
   readonly maxEventChannels?: number | undefined
   /** Network interfaces: each an object, or the text of xl-network-configuration(5). */

@@ -59,6 +59,7 @@ const OBJECTS: Readonly<Record<ObjectName, Fields>> = {
     onReboot: 'string',
     onWatchdog: 'string',
     onCrash: 'string',
+    eventChannelAbi: 'string[]?',
     maxEventChannels: 'number?',
     maxGrantFrames: 'number?',
     maxMaptrackFrames: 'number?',

@@ -141,6 +141,15 @@ test('every key has one row, with a reason where it does nothing', () => {
   }
 })
 
+test('the ABIs of event channels that a guest may use are a list of their names', () => {
+  assert.deepEqual(read('event_channel_abi = [ "3l", "fifo" ]').guest.eventChannelAbi, [
+    '3l',
+    'fifo',
+  ])
+  assert.equal(read('event_channel_abi = []').guest.eventChannelAbi, undefined)
+  assert.throws(() => read('event_channel_abi = [ "fif" ]'), /cannot be "fif"/)
+})
+
 test('the example has every supported key, and its values are the defaults that it tells', () => {
   const text = readFileSync(new URL('../../../docs/examples/web.cfg', import.meta.url), 'utf8')
   const { guest, warnings } = readGuestFile([{ name: 'web.cfg', text }], true)
@@ -148,7 +157,9 @@ test('the example has every supported key, and its values are the defaults that 
   const { guest: least } = read('ramdisk="initrd.gz"; extra="console=hvc0"; memory=256')
   const isSet = ([, value]: [string, unknown]) => value !== undefined
   const defaults = Object.fromEntries(Object.entries(least).filter(isSet))
-  const { maxEventChannels, maxGrantFrames, maxMaptrackFrames, maxGrantVersion, ...rest } = guest
+  const { eventChannelAbi, ...others } = guest
+  assert.deepEqual(eventChannelAbi, ['2l', 'fifo'])
+  const { maxEventChannels, maxGrantFrames, maxMaptrackFrames, maxGrantVersion, ...rest } = others
   assert.deepEqual(Object.fromEntries(Object.entries(rest).filter(isSet)), defaults)
   assert.deepEqual(
     [maxEventChannels, maxGrantFrames, maxMaptrackFrames, maxGrantVersion],

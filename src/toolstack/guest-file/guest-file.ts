@@ -3,6 +3,7 @@
 
 import { didYouMean } from '../../base/did-you-mean.ts'
 import { UserError } from '../../base/errors.ts'
+import { EVENT_ABI_NAMES, type EventAbiName } from '../../xen/event-abi.ts'
 import { SpecError, type SpecRemark } from '../device-spec.ts'
 import { type DiskSpec, parseDiskSpec } from '../disk-spec.ts'
 import { parseVifSpec, type VifConfig } from '../vif-config.ts'
@@ -36,6 +37,7 @@ export interface GuestFile {
   readonly onReboot: EndAction
   readonly onWatchdog: EndAction
   readonly onCrash: EndAction
+  readonly eventChannelAbi?: readonly EventAbiName[] | undefined
   readonly maxEventChannels?: number | undefined
   readonly maxGrantFrames?: number | undefined
   readonly maxMaptrackFrames?: number | undefined
@@ -158,6 +160,7 @@ function guestOf(
     onReboot: actionOf(settings, 'on_reboot', 'restart'),
     onWatchdog: actionOf(settings, 'on_watchdog', 'destroy'),
     onCrash: actionOf(settings, 'on_crash', 'destroy'),
+    eventChannelAbi: settings.choices('event_channel_abi', EVENT_ABI_NAMES),
     maxEventChannels: settings.number(
       'max_event_channels',
       LEAST_EVENT_CHANNELS,

@@ -1,7 +1,10 @@
-// All keys of xl.cfg(5) of Xen 4.17, in the manual's order, with what becomes of each here. The
-// reference page docs/reference/guest-file.md is made from this table.
+// All keys of xl.cfg(5) of Xen 4.17, in the manual's order, with what becomes of each here; and those
+// of our own. The reference page docs/reference/guest-file.md is made from this table.
 
 import { hvmOnly, type Key, refused, section } from './key.ts'
+
+/** The heading of keys that xl.cfg(5) does not have. */
+export const OWN_SECTION = 'Xenolith only'
 
 const NO_DEVICE_MODEL = 'there is no device model: PVH guests have none'
 const NO_PASSTHROUGH = 'there is no hardware to pass through'
@@ -191,6 +194,14 @@ export const KEYS: readonly Key[] = [
     ['vuart', 'string', 'ignored', 'only for Arm'],
     ['mca_caps', 'list', 'ignored', 'only HVM guests have it'],
     ['msr_relaxed', 'boolean', 'refused', 'an unknown MSR is always #GP'],
+  ]),
+  ...section(OWN_SECTION, [
+    [
+      'event_channel_abi',
+      'list',
+      'supported',
+      'of "2l", "3l" and "fifo", those the guest may use; default [ "2l", "fifo" ]',
+    ],
   ]),
 ]
 

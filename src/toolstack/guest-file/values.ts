@@ -45,7 +45,16 @@ export class Settings {
 
   choice<T extends string>(key: string, choices: readonly T[]): T | undefined {
     const atom = this.#atom(key)
-    if (!atom) return undefined
+    return atom && this.#choose(key, atom, choices)
+  }
+
+  /** A list of such strings; undefined if it is not there or empty. */
+  choices<T extends string>(key: string, choices: readonly T[]): readonly T[] | undefined {
+    const atoms = this.strings(key)
+    return atoms.length > 0 ? atoms.map((atom) => this.#choose(key, atom, choices)) : undefined
+  }
+
+  #choose<T extends string>(key: string, atom: Atom, choices: readonly T[]): T {
     const found = choices.find((choice) => choice === atom.text)
     if (found !== undefined) return found
     const near = didYouMean(atom.text, choices)
