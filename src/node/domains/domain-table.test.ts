@@ -91,6 +91,16 @@ test('a restart whose kernel is gone ends the domain, and the log says why', asy
   assert.match(log.join('\n'), /lost cannot be started again: Cannot read the kernel/)
 })
 
+test('a domain has the ABIs of event channels that its file allows, and no others', async () => {
+  await server.create('abis', 'waits', 'event_channel_abi=["2l", "3l"]')
+  const { events } = table.find('abis').running.guest.domain
+  assert.deepEqual(
+    [events.allows('2l'), events.allows('3l'), events.allows('fifo')],
+    [true, true, false],
+  )
+  await client.call('destroy', { domain: 'abis' })
+})
+
 test('pausing stops a domain, and is undone once', async () => {
   await server.create('busy', 'spins')
   const seconds = async () => (await client.call('find', { domain: 'busy' })).vcpus[0]?.seconds ?? 0

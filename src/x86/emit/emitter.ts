@@ -137,7 +137,8 @@ export abstract class Emitter {
   /**
    * Near branch to a computed RIP (i64). `commit` runs when the target is known to lie within
    * the code segment and before anything else can fail: what the branch changes besides RIP.
-   * `key`: of the jump cache, if it is another one there. Ends the path.
+   * `key`: of the jump cache, if it is another one there; only where a retreat is possible. Ends the
+   * path.
    */
   abstract jumpTo(rip: Value, commit?: () => void, key?: Value): void
   /** Goes on with the following instruction in a block of its own. Ends the path. */

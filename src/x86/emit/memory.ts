@@ -32,7 +32,8 @@ export type AccessKind = 0 | typeof STACK_ACCESS
 
 export type AccessBits = keyof typeof ACCESS
 
-function access(bits: number): (typeof ACCESS)[AccessBits] {
+/** Type and instructions of accesses of 8, 16, 32, 64 or 128 bits. */
+export function access(bits: number): (typeof ACCESS)[AccessBits] {
   return ACCESS[bits as AccessBits]
 }
 

@@ -7,6 +7,7 @@
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter, Operand } from '../emit/emitter.ts'
+import { access } from '../emit/memory.ts'
 import { FLAG_DF, FLAG_TF } from '../registers.ts'
 import * as S from '../state.ts'
 
@@ -167,9 +168,6 @@ function eachElement(e: Emitter, bytes: Value, size: number, element: (at: Value
   })
 }
 
-const LOADS = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const
-const STORES = { 8: 'i32.store8', 16: 'i32.store16', 32: 'i32.store', 64: 'i64.store' } as const
-
 const isBulk = (e: Emitter) => e.shape.rep !== 0 && e.shape.addressSize === 64
 
 define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
@@ -185,7 +183,7 @@ define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
         { linear: to, isWrite: true },
       ]
       return once(e, bytes, addresses, [S.RSI, S.RDI], (n, source, target) =>
-        copy(e, dst.bits as 8, n, source, target),
+        copy(e, dst.bits, n, source, target),
       )
     }
     bulk(e, bytes, [from, to], [S.RSI, S.RDI], (n) => {
@@ -207,26 +205,28 @@ define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
 })
 
 /** Copies upwards, element by element where a target would see what was just written. */
-function copy(e: Emitter, bits: 8 | 16 | 32 | 64, n: Value, source: Value, target: Value): void {
+function copy(e: Emitter, bits: number, n: Value, source: Value, target: Value): void {
   const { f } = e
+  const { load, store } = access(bits)
   const isApart = f.geU(f.sub(target, source), n)
   f.if(
     f.and(isApart, f.geU(n, f.i32(LEAST_CALL))),
     () => f.memoryCopy(target, source, n),
     () =>
       eachElement(e, n, bits / 8, (at) =>
-        f.store(STORES[bits], f.add(target, at), f.load(LOADS[bits], f.add(source, at))),
+        f.store(store, f.add(target, at), f.load(load, f.add(source, at))),
       ),
   )
 }
 
-function fill(e: Emitter, bits: 8 | 16 | 32 | 64, n: Value, value: Value, target: Value): void {
+function fill(e: Emitter, bits: number, n: Value, value: Value, target: Value): void {
   const { f } = e
   const low = f.and(bits === 64 ? f.wrap(value) : value, f.i32(255))
   f.if(
     f.and(uniform(e, value, low, bits), f.geU(n, f.i32(LEAST_CALL))),
     () => f.memoryFill(target, low, n),
-    () => eachElement(e, n, bits / 8, (at) => f.store(STORES[bits], f.add(target, at), value)),
+    () =>
+      eachElement(e, n, bits / 8, (at) => f.store(access(bits).store, f.add(target, at), value)),
   )
 }
 
@@ -239,9 +239,7 @@ define('STOS', ['AA Yb,AL rep', 'AB Yv,rAX rep'], (e, dst, src) => {
     const to = elementOf(e, dst, true)
     if (e.isOnce) {
       const addresses = [{ linear: to, isWrite: true }]
-      return once(e, bytes, addresses, [S.RDI], (n, target) =>
-        fill(e, dst.bits as 8, n, value, target),
-      )
+      return once(e, bytes, addresses, [S.RDI], (n, target) => fill(e, dst.bits, n, value, target))
     }
     bulk(e, bytes, [to], [S.RDI], (n) => {
       const target = e.memory.writableFast(to, 1)
