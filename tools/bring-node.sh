@@ -37,6 +37,15 @@ find_node() {
   return 1
 }
 
+# Node's option for the threads in which its engine compiles: one processor less than there are, or
+# they take the guest's turns.
+compiler_threads() {
+  threads=$(($(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 5) - 1))
+  [ "$threads" -ge 1 ] || threads=1
+  [ "$threads" -le 4 ] || threads=4
+  printf '%s' "--v8-pool-size=$threads"
+}
+
 packages_are_whole() {
   [ -f "$packages_mark" ] || return 1
   [ -z "$(find "$root/package-lock.json" -newer "$packages_mark")" ] || return 1

@@ -102,7 +102,15 @@ function commandOf(side: Side, { kernel, elf, ramdisk, folder }: Image): [string
   switch (side) {
     case 'ours': {
       const script = join(import.meta.dirname, 'ours.ts')
-      return [process.execPath, script, kernel, ramdisk, `console=hvc0 ${OPTIONS}`, MEMORY_MIB]
+      return [
+        process.execPath,
+        ...process.execArgv,
+        script,
+        kernel,
+        ramdisk,
+        `console=hvc0 ${OPTIONS}`,
+        MEMORY_MIB,
+      ]
     }
     case 'qemu': {
       const images = ['-kernel', elf, '-initrd', ramdisk, '-append', `console=ttyS0 ${OPTIONS}`]

@@ -120,6 +120,7 @@ export class Cpu extends CpuMemory {
     this.set32(S.SHADOW_RIP + 4, NO_SHADOW)
     this.set32(S.REP_CHUNK, REP_CHUNK)
     engine.register(this)
+    this.codeChanged()
     this.modeChanged()
   }
 
@@ -133,6 +134,7 @@ export class Cpu extends CpuMemory {
     if (limit !== this.#codeLimit) {
       this.#codeLimit = limit
       this.#jumps.forget()
+      this.codeChanged()
     }
     this.set32(S.JUMP_KEY, this.#jumps.keyOf(this.#mode, isUser))
     const dr7 = this.getI32(S.DR + 7 * 8)
@@ -156,7 +158,13 @@ export class Cpu extends CpuMemory {
   /** Code may lie elsewhere now: mappings or decoded blocks have changed. */
   forgetJumps(): void {
     this.#jumps.forget()
+    this.codeChanged()
     this.modeChanged()
+  }
+
+  /** What is known of where code lies may not hold any more. */
+  codeChanged(): void {
+    this.set32(S.CODE_EPOCH, this.engine.nextEpoch())
   }
 
   /** Forgets all translations (a write to CR3, among others). */
@@ -168,12 +176,14 @@ export class Cpu extends CpuMemory {
   /** Forgets translations that are not global: the address space changes. */
   flushLocal(): void {
     this.tlb.flushLocal()
+    this.codeChanged()
     if (!this.#jumps.forgetLocal()) this.modeChanged()
   }
 
   /** Forgets the translation of one page; of all of a large page (INVLPG). */
   flushPage(lo: number): void {
     const isLarge = this.tlb.flushPage(lo)
+    this.codeChanged()
     if (isLarge) this.forgetJumps()
     else this.#jumps.forgetPage(lo >>> 12)
   }
@@ -253,6 +263,7 @@ export class Cpu extends CpuMemory {
     this.#nextSlice()
     const result = (reason: RunResult['reason']): RunResult => {
       const executed = this.#taken
+      this.#sampler.giveBack(maxInstructions - this.#reserve - executed)
       this.set32(S.BUDGET, 0)
       this.#withheld = 0
       this.#reserve = 0
@@ -273,7 +284,6 @@ export class Cpu extends CpuMemory {
         const isEnd = this.getI32(S.EXIT) === S.EXIT_BUDGET || this.getI32(S.BUDGET) <= 0
         if (this.#reserve > 0 && isEnd) {
           this.#nextSlice()
-          this.#sampler.sliceEnded()
         }
         if (this.getI32(S.BUDGET) <= 0) return result('budget')
         this.#step()
@@ -293,7 +303,7 @@ export class Cpu extends CpuMemory {
   /** Gives emitted code more of the budget. */
   #nextSlice(): void {
     const isSampling = this.engine.translator.isOn
-    const size = isSampling ? this.#sampler.nextSlice(this.#reserve) : this.#reserve
+    const size = isSampling ? this.#sampler.next(this.#reserve) : this.#reserve
     this.#reserve -= size
     this.set32(S.BUDGET, this.getI32(S.BUDGET) + size)
   }
@@ -723,7 +733,8 @@ export class Cpu extends CpuMemory {
   }
 
   /** Blocks have been dropped; the copy that this processor may be executing is one of them. */
-  dropPartialBlock(): void {
+  blocksDropped(): void {
+    this.codeChanged()
     const { u32 } = this.memory
     for (let i = 0; i < MAX_BLOCK_RECORDS; i++) {
       const at = (this.#partial + i * R.RECORD_SIZE) >>> 2

@@ -15,7 +15,8 @@ import { Translator } from './translator/translator.ts'
 /** When code is translated: never, when it is often seen running, or when it is first executed. */
 export type Translation = 'off' | 'hot' | 'always'
 
-const ARENA_BYTES = 48 << 20
+/** Decoded code of a whole system: what does not fit has all of it forgotten, regions as well. */
+const ARENA_BYTES = 128 << 20
 
 let decoder: Decoder | undefined
 
@@ -32,6 +33,7 @@ export class Engine {
   readonly translator: Translator
   readonly #cpus: Cpu[] = []
   #current: Cpu | undefined
+  #epoch = 0
 
   constructor(memory: HostMemory, translation: Translation = 'hot', countsExits = false) {
     this.memory = memory
@@ -71,10 +73,18 @@ export class Engine {
         this.translator.forgetAll()
       },
       () => {
-        for (const cpu of this.#cpus) cpu.dropPartialBlock()
+        for (const cpu of this.#cpus) cpu.blocksDropped()
       },
       (index) => this.translator.dropped(index),
     )
+  }
+
+  /** A number that no processor has had for a time: see CODE_EPOCH. */
+  nextEpoch(): number {
+    this.#epoch = (this.#epoch + 1) | 0
+    // After four thousand million the first ones come again: no region may remember them.
+    if (this.#epoch === 0) this.translator.forgetPages()
+    return this.#epoch
   }
 
   /** Cpu's constructor calls this. */

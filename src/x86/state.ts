@@ -52,8 +52,8 @@ export const BUDGET = 0xe0
 export const TLB_BASE = 0xe4
 /** Distinguishes entries of the jump cache by mode and by generation of the mappings. */
 export const JUMP_KEY = 0xe8
-/** Why WebAssembly code came back; one of the EXIT_ values. */
-export const EXIT = 0xec
+/** Another number each time that code may lie elsewhere; no two processors have the same. */
+export const CODE_EPOCH = 0xec
 /** The record at which it came back. */
 export const EXIT_RECORD = 0xf0
 export const CPL = 0xf4
@@ -120,6 +120,8 @@ export const TRANSLATED = 0x340
 
 /** Nonzero when emitted code has to come back behind the running instruction. */
 export const KICKED = 0x348
+/** Why WebAssembly code came back; one of the EXIT_ values. */
+export const EXIT = 0x34c
 
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */
 export const VECTORS = 0x400

@@ -4,19 +4,11 @@
 // it goes to TypeScript. (Layout of the TLB: mmu/tlb.ts.)
 
 import type { Value } from '../../wasm/value.ts'
-import {
-  TLB_ADDEND,
-  TLB_INDEX_MASK,
-  TLB_READ,
-  TLB_SET_SHIFT,
-  TLB_WAY,
-  TLB_WRITE,
-} from '../mmu/tlb.ts'
-import { BOUNCE, TLB_BASE } from '../state.ts'
+import { TLB_READ, TLB_WRITE } from '../mmu/tlb.ts'
+import { BOUNCE } from '../state.ts'
 import type { Emitter } from './emitter.ts'
 import type { STACK_ACCESS } from './runtime.ts'
-
-const PAGE_SHIFT = 12
+import { TlbProbe } from './tlb-probe.ts'
 
 /** How values of a number of bits are loaded and stored; narrow ones are zero-extended i32. */
 const ACCESS = {
@@ -39,9 +31,11 @@ export function access(bits: number): (typeof ACCESS)[AccessBits] {
 
 export class MemoryAccess {
   readonly #e: Emitter
+  readonly probe: TlbProbe
 
   constructor(e: Emitter) {
     this.#e = e
+    this.probe = new TlbProbe(e.f, e.cpu)
   }
 
   /**
@@ -62,15 +56,17 @@ export class MemoryAccess {
     const { f } = this.#e
     const direct = this.#e.canRetreat ? this.#e.direct(linear, size, tag, kind) : undefined
     if (direct) return direct
-    const first = this.#set(linear)
-    if (this.#retreatUnless(() => this.hit(linear, size, first, tag))) {
-      return this.translated(linear, first)
+    const { probe } = this
+    const last = probe.last(linear, size)
+    const first = probe.set(linear)
+    if (this.#retreatUnless(() => probe.hit(last, first, tag))) {
+      return probe.translated(linear, first)
     }
-    const entry = this.entry(linear, size, tag)
+    const entry = probe.entry(linear, last, tag)
     return f.choose(
       'i32',
-      this.hit(linear, size, entry, tag),
-      () => this.translated(linear, entry),
+      probe.hit(last, entry, tag),
+      () => probe.translated(linear, entry),
       () => {
         const at = this.#e.callSlow(slow, linear, size | kind)
         this.#e.leaveIf(f.eqz(at))
@@ -92,59 +88,6 @@ export class MemoryAccess {
     return true
   }
 
-  /** i32: host address of the first entry of the TLB's set for a linear address. */
-  #set(linear: Value): Value {
-    const { f } = this.#e
-    const index = f.and(
-      f.wrap(f.shrU(linear, f.i64(PAGE_SHIFT - TLB_SET_SHIFT))),
-      f.i32(TLB_INDEX_MASK << TLB_SET_SHIFT),
-    )
-    return f.add(this.#e.stateLoad('i32.load', TLB_BASE), index)
-  }
-
-  /** i32: host address of the TLB's entry that may allow an access: the first or the second. */
-  entry(linear: Value, size: number, tag: number): Value {
-    const { f } = this.#e
-    const first = this.#set(linear)
-    return f.choose(
-      'i32',
-      this.hit(linear, size, first, tag),
-      () => first,
-      () => f.add(first, f.i32(TLB_WAY)),
-      'likely',
-    )
-  }
-
-  /** i32: host address of the entry that allows an access; `otherwise` is for when there is none. */
-  found(linear: Value, size: number, tag: number, otherwise: () => void): Value {
-    const { f } = this.#e
-    const first = this.#set(linear)
-    return f.choose(
-      'i32',
-      this.hit(linear, size, first, tag),
-      () => first,
-      () => {
-        const second = f.add(first, f.i32(TLB_WAY))
-        f.if(f.eqz(this.hit(linear, size, second, tag)), otherwise, undefined, 'unlikely')
-        return second
-      },
-      'likely',
-    )
-  }
-
-  /** i32: the entry allows the access that `tag` is for. */
-  hit(linear: Value, size: number, entry: Value, tag: number): Value {
-    const { f } = this.#e
-    const last = f.add(linear, f.i64(size - 1))
-    return f.eq(f.and(last, f.i64(-4096)), f.load('i64.load', entry, tag))
-  }
-
-  /** i32: host offset of a linear address by its entry. */
-  translated(linear: Value, entry: Value): Value {
-    const { f } = this.#e
-    return f.add(f.wrap(linear), f.load('i32.load', entry, TLB_ADDEND))
-  }
-
   /** Loads 8, 16, 32, 64 or 128 bits. */
   load(bits: number, linear: Value, kind: AccessKind = 0): Value {
     return this.#e.f.loadTrapping(access(bits).load, this.readable(linear, bits / 8, kind))
@@ -158,14 +101,16 @@ export class MemoryAccess {
       ? this.#e.direct(linear, bits / 8, TLB_WRITE, kind)
       : undefined
     if (direct) return f.store(store, direct, value)
-    const first = this.#set(linear)
-    if (this.#retreatUnless(() => this.hit(linear, bits / 8, first, TLB_WRITE))) {
-      return f.store(store, this.translated(linear, first), value)
+    const { probe } = this
+    const last = probe.last(linear, bits / 8)
+    const first = probe.set(linear)
+    if (this.#retreatUnless(() => probe.hit(last, first, TLB_WRITE))) {
+      return f.store(store, probe.translated(linear, first), value)
     }
-    const entry = this.entry(linear, bits / 8, TLB_WRITE)
+    const entry = probe.entry(linear, last, TLB_WRITE)
     f.if(
-      this.hit(linear, bits / 8, entry, TLB_WRITE),
-      () => f.store(store, this.translated(linear, entry), value),
+      probe.hit(last, entry, TLB_WRITE),
+      () => f.store(store, probe.translated(linear, entry), value),
       () => {
         f.store(store, this.#e.cpu, value, BOUNCE)
         this.#e.leaveIf(f.eqz(this.#e.callSlow('slowWrite', linear, (bits / 8) | kind)))
@@ -208,11 +153,13 @@ export class MemoryAccess {
 
   #fast(linear: Value, size: number, tag: number): Value {
     const { f } = this.#e
-    const entry = this.entry(linear, size, tag)
+    const { probe } = this
+    const last = probe.last(linear, size)
+    const entry = probe.entry(linear, last, tag)
     return f.choose(
       'i32',
-      this.hit(linear, size, entry, tag),
-      () => this.translated(linear, entry),
+      probe.hit(last, entry, tag),
+      () => probe.translated(linear, entry),
       () => f.i32(0),
       'likely',
     )

@@ -21,8 +21,9 @@ export interface Block extends Chained<Block> {
   /** Host address of the page on which a crossing instruction goes on, or -1. */
   readonly nextPage: number
   readonly isCrossing: boolean
-  /** How much it was seen running, for the translator. */
+  /** How much it was seen running, and how often it was looked at for that, by the translator. */
   heat: number
+  looks: number
 }
 
 export class CodeCache {
@@ -117,6 +118,7 @@ export class CodeCache {
     const block: Block = {
       mode,
       heat: 0,
+      looks: 0,
       rec: built.rec,
       records: built.records,
       start: host,
@@ -210,6 +212,7 @@ const NOTHING: Block = {
   nextPage: -1,
   isCrossing: false,
   heat: 0,
+  looks: 0,
   following: undefined,
 }
 

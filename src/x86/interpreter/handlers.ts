@@ -48,6 +48,14 @@ const NO_OPERANDS: Shape = {
   near: false,
 }
 
+/** A module over the memory and the table of handlers. */
+export function newModule(): ModuleBuilder {
+  const module = new ModuleBuilder()
+  module.importMemory('env', 'memory', { min: 1 })
+  module.importTable('env', 'table', { min: TABLE_SIZE })
+  return module
+}
+
 /** Starts the interpreter at a record. */
 export type Enter = (rec: number, cpu: number) => void
 
@@ -58,7 +66,6 @@ export class Handlers {
   readonly #runtime: Runtime
   readonly #byKey = new Map<number, Handler>()
   readonly #byIndex: (Handler | undefined)[] = []
-  readonly #names: string[] = []
   readonly #hostNumbers = new Map<HostInstruction, number>()
   readonly #hostInstructions: HostInstruction[] = []
   readonly #all: Handler[] = []
@@ -91,11 +98,6 @@ export class Handlers {
     return this.#byIndex[index]
   }
 
-  /** What a handler executes, for diagnostics. */
-  nameOf(index: number): string {
-    return this.#names[index] ?? `handler ${index}`
-  }
-
   hostInstruction(id: number): HostInstruction {
     return this.#hostInstructions[id] as HostInstruction
   }
@@ -119,7 +121,6 @@ export class Handlers {
     }
     invariant(this.#next + 3 < FIRST_REGION, 'the table of handlers is full')
     const index = this.#next++
-    this.#names[index] = `${row.name} ${row.text} /${shape.operandSize} form ${shape.form}`
     const handler: Handler = {
       index,
       row,
@@ -155,7 +156,7 @@ export class Handlers {
     if (this.#pending.length === 0 || this.#isHeld) return
     const pending = this.#pending
     this.#pending = []
-    const module = this.newModule()
+    const module = newModule()
     const runtime = importRuntime(module)
     for (const handler of pending) this.#emit(module, runtime, handler)
     this.#instantiate(module)
@@ -215,21 +216,13 @@ export class Handlers {
     const plain = this.#all.filter(({ isPlain }) => isPlain)
     const chosen = plain.sort((a, b) => b.uses - a.uses).slice(0, CORE_SIZE)
     if (chosen.length === 0) return
-    const module = this.newModule()
+    const module = newModule()
     const runtime = importRuntime(module)
     const core = module.declare(HANDLER_PARAMS, [], 'core')
     module.body(core, (f) => emitCore(f, chosen, runtime, this.hostNumber))
     for (const { index } of chosen) module.element(index, [core])
     this.#instantiate(module)
     this.cores++
-  }
-
-  /** A module over the memory and the table of handlers. */
-  newModule(): ModuleBuilder {
-    const module = new ModuleBuilder()
-    module.importMemory('env', 'memory', { min: 1 })
-    module.importTable('env', 'table', { min: TABLE_SIZE })
-    return module
   }
 
   #instantiate(module: ModuleBuilder): Record<string, unknown> {
@@ -248,7 +241,7 @@ export class Handlers {
   }
 
   #emitBuiltIns(): Enter {
-    const module = this.newModule()
+    const module = newModule()
     const runtime = importRuntime(module)
     const leave = (name: string, index: number, build: (e: RecordEmitter, rec: Value) => void) => {
       const func = module.declare(HANDLER_PARAMS, [], name)

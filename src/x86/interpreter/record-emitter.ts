@@ -21,7 +21,7 @@ import type { RuntimeRefs } from '../emit/runtime.ts'
 import type { HostInstruction } from '../host-instruction.ts'
 import * as S from '../state.ts'
 import type { Flow } from './flow.ts'
-import { JUMP_CACHE_ENTRY_SHIFT, JUMP_CACHE_SETS } from './jump-cache.ts'
+import { probeJumpCache } from './jump-probe.ts'
 import * as R from './record.ts'
 
 const LOAD = { 8: 'i32.load8_u', 16: 'i32.load16_u', 32: 'i32.load', 64: 'i64.load' } as const
@@ -296,28 +296,6 @@ export class RecordEmitter extends Emitter {
     return f.and(f.add(rip, this.stateLoad('i64.load', S.SEG_BASE + S.CS * 8)), f.i64(0xffffffffn))
   }
 
-  /** The jump cache's entry for a linear address, and whether it knows that. */
-  protected probe(
-    linear: Value,
-    key = this.stateLoad('i32.load', S.JUMP_KEY),
-  ): { readonly entry: Value; readonly isHit: Value } {
-    const { f } = this
-    const low = f.wrap(linear)
-    const hash = f.xor(low, f.shrU(low, f.i32(12)))
-    const index = f.and(hash, f.i32(JUMP_CACHE_SETS - 1))
-    const set = f.add(
-      this.stateLoad('i32.load', S.JUMP_CACHE),
-      f.shl(index, f.i32(JUMP_CACHE_ENTRY_SHIFT + 1)),
-    )
-    const isSecond = f.ne(f.load('i64.load', set, 0), linear)
-    const entry = f.add(set, f.shl(isSecond, f.i32(JUMP_CACHE_ENTRY_SHIFT)))
-    const isHit = f.and(
-      f.eq(f.load('i64.load', entry, 0), linear),
-      f.eq(f.load('i32.load', entry, 12), key),
-    )
-    return { entry, isHit }
-  }
-
   /**
    * First record of the block at a RIP if the jump cache knows it, or retreats. `commit` as in
    * jumpTo. RIP_BASE follows.
@@ -325,7 +303,7 @@ export class RecordEmitter extends Emitter {
   protected known(rip: Value, commit?: () => void, key?: Value): Value {
     const { f } = this
     const linear = this.#linearOf(rip)
-    const { entry, isHit } = this.probe(linear, key)
+    const { entry, isHit } = probeJumpCache(f, this.cpu, linear, key)
     f.if(f.eqz(isHit), () => this.retreat(), undefined, 'unlikely')
     const found = f.load('i32.load', entry, 8)
     commit?.()
@@ -337,7 +315,7 @@ export class RecordEmitter extends Emitter {
     if (this.canRetreat) return this.#enter(this.known(rip, commit, key), () => rip)
     const { f, shape } = this
     const linear = this.#linearOf(rip)
-    const { entry, isHit } = this.probe(linear)
+    const { entry, isHit } = probeJumpCache(f, this.cpu, linear)
     const target = f.choose(
       'i32',
       isHit,

@@ -15,6 +15,11 @@
 // 4096. A link is the first record of a branch target on the same page, 0 before it is known, 1 for
 // a target that goes on in the next page and cannot be linked.
 
+import type { HostMemory } from '../memory/host-memory.ts'
+
+/** Memory that records lie in. */
+export type RecordMemory = Pick<HostMemory, 'u8' | 'u16' | 'u32' | 'i32' | 'view'>
+
 export const RECORD_SIZE = 32
 export const REC_HANDLER = 0
 export const REC_END = 4

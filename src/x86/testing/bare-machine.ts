@@ -53,7 +53,7 @@ export class BareMachine {
     features: ReadonlySet<string> = ALL_FEATURES,
     translation: Translation = 'hot',
   ) {
-    this.memory = new HostMemory(ramBytes + (96 << 20))
+    this.memory = new HostMemory(ramBytes + (176 << 20))
     this.engine = new Engine(this.memory, translation)
     this.ram = this.memory.allocate(ramBytes, 4096, 'ram')
     const base = this.ram >>> 12

@@ -10,7 +10,6 @@ import { FORM_INDEX, type GprOperand, type Operand } from '../emit/operand.ts'
 import { STACK_ACCESS } from '../emit/runtime.ts'
 import type { LoadOp, StoreOp } from '../../wasm/opcodes.ts'
 import type { Flow } from '../interpreter/flow.ts'
-import { HANDLER_DEAD } from '../interpreter/handlers.ts'
 import * as R from '../interpreter/record.ts'
 import { RecordEmitter } from '../interpreter/record-emitter.ts'
 import * as S from '../state.ts'
@@ -35,7 +34,7 @@ export class RegionEmitter extends RecordEmitter {
     const { f } = region
     const { shape } = instruction.handler
     const place = { rec: f.i32(instruction.rec), cpu: f.param(1) }
-    super(f, shape, place, undefined, region.hostNumber, LEAVES)
+    super(f, shape, place, undefined, noHostNumber, LEAVES)
     this.region = region
     this.node = node
     this.instruction = instruction
@@ -263,7 +262,7 @@ export class RegionEmitter extends RecordEmitter {
     f.if(
       f.ne(f.and(linear, mask), f.get(site.page)),
       () => {
-        const entry = memory.found(linear, size, tag, () => this.retreat())
+        const entry = this.#find(linear, memory.probe.last(linear, size), tag)
         f.set(site.page, f.and(linear, f.i64(-4096)))
         f.set(site.addend, f.load('i32.load', entry, TLB_ADDEND))
       },
@@ -271,6 +270,19 @@ export class RegionEmitter extends RecordEmitter {
       'unlikely',
     )
     return f.add(f.wrap(linear), f.get(site.addend))
+  }
+
+  /** i32: the TLB's entry that allows an access; retreats if there is none. */
+  #find(linear: Value, last: Value, tag: number): Value {
+    const { f, region } = this
+    const finder = region.finders?.get(tag)
+    if (!finder) return this.memory.probe.found(linear, last, tag, () => this.retreat())
+    const { hasEffects } = f
+    const entry = f.call(finder, this.cpu, linear, last)
+    // Nothing has happened that a guest could see.
+    f.hasEffects = hasEffects
+    f.if(f.eqz(entry), () => this.retreat(), undefined, 'unlikely')
+    return entry
   }
 
   /** Accesses that are likely to be on one page share a site; undefined: none. */
@@ -291,7 +303,7 @@ export class RegionEmitter extends RecordEmitter {
     const { target } = this.instruction
     if (target === undefined) return this.jumpTo(this.branchTarget(), commit)
     const to = this.node.targets.get(target)
-    if (to) this.#look(to)
+    if (to) this.#look(to, () => this.retreat())
     else if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
     else if (!this.region.leadsTo(this.node, target)) return this.#follow(commit)
     commit?.()
@@ -307,22 +319,12 @@ export class RegionEmitter extends RecordEmitter {
     return this.cutRip(this.f.add(this.ripBase, this.f.i64(offset)))
   }
 
-  /** Retreats if a node on another page does not lie there any more. */
-  #look(to: Node): void {
-    if (pageOf(to.start) === this.#page) return
-    const { f } = this
-    f.if(f.eqz(this.#isStillThere(to)), () => this.retreat(), undefined, 'unlikely')
-  }
-
-  /** i32: the jump cache knows the node's block where the node is expected. */
-  #isStillThere(to: Node): Value {
-    const { f } = this
+  /** Does `otherwise` if a node on another page does not lie there any more. */
+  #look(to: Node, otherwise: () => void): void {
+    const page = pageOf(to.start)
+    if (page === this.#page) return
     const [{ rec }] = to.instructions as [Instruction]
-    const { entry, isHit } = this.probe(this.#ripAt(to.start))
-    const isSame = f.eq(f.load('i32.load', entry, 8), f.i32(rec))
-    // The jump cache does not notice when a block is dropped.
-    const isAlive = f.ne(f.load('i32.load', f.i32(rec), R.REC_HANDLER), f.i32(HANDLER_DEAD))
-    return f.and(f.and(isHit, isSame), isAlive)
+    this.region.pages.look(page, this.cpu, this.#ripAt(to.start), rec, otherwise)
   }
 
   /** Goes where a near branch leads that was not known when this was translated. */
@@ -363,16 +365,18 @@ export class RegionEmitter extends RecordEmitter {
   #goWithin(rip: Value, commit?: () => void): void {
     const { f } = this
     for (const [offset, to] of this.node.targets) {
-      const isExpected = f.eq(rip, this.#ripAt(offset))
-      const isNear = pageOf(offset) === this.#page
-      const isThere = isNear ? isExpected : f.and(isExpected, this.#isStillThere(to))
-      f.if(isThere, () => {
+      f.if(f.eq(rip, this.#ripAt(offset)), () => {
+        this.#look(to, () => this.retreat())
         commit?.()
         this.region.edge(this, offset)
       })
       f.hasEffects = false
     }
   }
+}
+
+function noHostNumber(): never {
+  throw new Bug('a region runs no host instruction')
 }
 
 const LEAVES: Flow = {

@@ -7,7 +7,6 @@
 
 import type { Handler } from '../interpreter/handler.ts'
 import * as R from '../interpreter/record.ts'
-import type { HostMemory } from '../memory/host-memory.ts'
 
 const PAGE = 4096
 /** Targets of an indirect branch that are followed. */
@@ -90,17 +89,17 @@ export interface Plan {
 }
 
 export class Planner {
-  readonly #memory: HostMemory
+  readonly #memory: R.RecordMemory
   readonly #handlerAt: (index: number) => Handler | undefined
 
-  constructor(memory: HostMemory, handlerAt: (index: number) => Handler | undefined) {
+  constructor(memory: R.RecordMemory, handlerAt: (index: number) => Handler | undefined) {
     this.#memory = memory
     this.#handlerAt = handlerAt
   }
 
   /** Plans the region that is entered at a record; undefined if nothing there can be translated. */
   plan(rec: number, around: Surroundings, limits: PlanLimits): Plan | undefined {
-    const starts = this.#starts(rec, around, limits)
+    const starts = this.starts(rec, around, limits)
     const nodes = new Map<number, Node>()
     for (const [start, first] of starts)
       nodes.set(start, this.#node(start, first, starts, around, limits))
@@ -132,7 +131,7 @@ export class Planner {
   }
 
   /** Where nodes start, with a record for each: the entry, targets of branches, what follows them. */
-  #starts(entry: number, around: Surroundings, limits: PlanLimits): Map<number, number> {
+  starts(entry: number, around: Surroundings, limits: PlanLimits): Map<number, number> {
     const { find } = around
     const starts = new Map<number, number>()
     const first = this.#instruction(entry, 0, around)

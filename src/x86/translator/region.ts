@@ -7,16 +7,17 @@
 // look. On its way out it takes what the interpreter's block asks for.
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
+import type { FuncRef } from '../../wasm/graph.ts'
 import type { Label, Local, Value } from '../../wasm/value.ts'
 import type { ExitCounters } from './exit-counters.ts'
-import type { HostInstruction } from '../host-instruction.ts'
 import { HANDLER_PARAMS } from '../interpreter/flow.ts'
 import { emitHandler } from '../interpreter/handler.ts'
 import * as R from '../interpreter/record.ts'
-import type { HostMemory } from '../memory/host-memory.ts'
 import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
 import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
+import { RegionPages } from './region-pages.ts'
+import type { TlbFinders } from './tlb-finders.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
 import { type Instruction, type Node, pageOf, type Plan, type Surroundings } from './region-plan.ts'
 
@@ -57,8 +58,12 @@ export class Learned {
 }
 
 export interface RegionContext {
-  readonly memory: HostMemory
-  readonly hostNumber: (run: HostInstruction) => number
+  /** Where it keeps what it knows of other pages, and what looks for those. */
+  readonly pagesAt: number
+  readonly pageFinder: FuncRef
+  /** What looks into the TLB; if not given, it does so itself. */
+  readonly finders?: TlbFinders | undefined
+  readonly memory: R.RecordMemory
   readonly find: Surroundings['find']
   /** The instruction of a record, for those who count. */
   readonly nameOf: (rec: number) => string
@@ -68,12 +73,13 @@ export interface RegionContext {
 
 export class Region {
   readonly f: FunctionBuilder
-  readonly memory: HostMemory
-  readonly hostNumber: (run: HostInstruction) => number
+  readonly memory: R.RecordMemory
   readonly #nameOf: (rec: number) => string
   readonly learned: Learned
   readonly flagVariables: FlagVariables
   readonly ripBase: Local
+  readonly pages: RegionPages
+  readonly finders: TlbFinders | undefined
   flagState: FlagState = IN_MEMORY
   /** Records behind instructions that the interpreter executes: where control comes back. */
   readonly continuations = new Set<number>()
@@ -112,12 +118,13 @@ export class Region {
     this.plan = plan
     this.learned = learned
     this.memory = context.memory
-    this.hostNumber = context.hostNumber
     this.#find = context.find
     this.#nameOf = context.nameOf
+    this.finders = context.finders
     this.#exits = context.exits
     this.flagVariables = new FlagVariables(f)
     this.ripBase = f.local('i64')
+    this.pages = new RegionPages(f, context.pagesAt, context.pageFinder)
     this.#budget = f.local('i32')
     this.#granted = f.local('i32')
     this.#nextRec = f.local('i32')
@@ -152,6 +159,7 @@ export class Region {
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
     f.set(this.#granted, f.get(this.#budget))
+    if (this.plan.nodes.some(({ start }) => pageOf(start) !== 0)) this.pages.enter(cpu)
   }
 
   #leaveFunction(cpu: Value): void {

@@ -7,9 +7,7 @@
 // all. All of this is a function of what the guest executes; no clock has a part in it.
 
 const LEAST_SLICE = 8192
-const MOST_SLICE = 65536
-/** A rest shorter than this is not worth a slice of its own. */
-const LEAST_REST = 512
+const MOST_SLICE = 131072
 /** Most branches from the end of a slice to the sample, less one; a mask. */
 const MOST_DRIFT = 3
 
@@ -19,19 +17,28 @@ export class Sampler {
   /** Instructions that a sample stands for. */
   weight = 0
   #slice = LEAST_SLICE
+  /** Instructions of the running slice, and how many of them are to come. */
+  #size = 0
+  #rest = 0
   #random = 1
 
-  /** Instructions of the next slice, out of what is left. */
-  nextSlice(left: number): number {
-    this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0
-    const size = this.#slice + ((this.#random >>> 16) % this.#slice)
-    this.weight = size + LEAST_REST < left ? size : left
-    return this.weight
+  /** Instructions to execute before the next look: of the running slice, or of a new one. */
+  next(most: number): number {
+    if (this.#rest === 0) {
+      this.weight = this.#size
+      this.#random = (Math.imul(this.#random, 1664525) + 1013904223) >>> 0
+      this.drift = 1 + ((this.#random >>> 8) & MOST_DRIFT)
+      this.#size = this.#slice + ((this.#random >>> 16) % this.#slice)
+      this.#rest = this.#size
+    }
+    const given = Math.min(this.#rest, most)
+    this.#rest -= given
+    return given
   }
 
-  /** A slice has ended. */
-  sliceEnded(): void {
-    this.drift = 1 + ((this.#random >>> 8) & MOST_DRIFT)
+  /** Instructions that were to be executed and have not been. */
+  giveBack(instructions: number): void {
+    this.#rest += instructions
   }
 
   /** A sample was taken: of a region, or of code that is interpreted. */

@@ -1,36 +1,27 @@
-// The translator: makes a function of the code around a block, puts it into the table of handlers,
-// and its place there into the first record of the block. From then on whoever comes to the block
-// runs the region; nothing else knows that there are two kinds of code.
+// The translator: has functions made of the code around blocks, puts them into the table of
+// handlers, and their places there into the first records of the blocks. From then on whoever comes
+// to a block runs the region; nothing else knows that there are two kinds of code.
 
-import type { FuncRef } from '../../wasm/graph.ts'
-import type { ModuleBuilder } from '../../wasm/module.ts'
+import type { Translation } from '../engine.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
-import { HANDLER_PARAMS } from '../interpreter/flow.ts'
 import {
   FIRST_REGION,
   HANDLER_DEAD,
   type Handlers,
   REGION_PLACES,
 } from '../interpreter/handlers.ts'
-import type { Translation } from '../engine.ts'
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { BranchTargets } from './branch-targets.ts'
 import { ExitCounters } from './exit-counters.ts'
-import { Learned, Region } from './region.ts'
-import { type Plan, Planner, type Surroundings } from './region-plan.ts'
+import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
+import { PAGES_SIZE } from './region-pages.ts'
+import type { Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
 /** What a region has at most: at first, and when it has been seen running often. */
 const LIMITS = { nodes: 32, instructions: 200 }
 const WIDE_LIMITS = { nodes: 192, instructions: 1200 }
-/**
- * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
- * node an attempt: from so many on they are put everywhere. What is still not complete then stays
- * with the interpreter.
- */
-const PATIENT_ATTEMPTS = 8
-const MOST_ATTEMPTS = 32
 
 /** Where a region may begin. */
 interface Place {
@@ -39,6 +30,11 @@ interface Place {
   readonly start: number
   readonly mode: number
   readonly linear: LinearCode
+}
+
+/** A region that is being made at a place. */
+interface Request extends Wanted {
+  readonly place: Place
 }
 
 /** The code around a place as linear addresses go, by offsets from the page that it lies on. */
@@ -52,32 +48,34 @@ export interface LinearCode {
 /** Regions that are made at once at most. */
 const MOST_PLACES = 16
 /** Places that are translated together: each module has a price of its own. */
-const BATCH = 6
+const BATCH = 16
 /** Samples that a place waits for others. */
-const PATIENCE = 24
+const PATIENCE = 48
 /** Instructions that a block still has behind one that is interpreted, to be worth a region. */
 const LEAST_CONTINUATION = 3
 /**
  * Instructions that have run, as far as samples tell, where a block is translated: about what a
  * region costs. What has run for so long is likely to run as long again.
  */
-const HOT = 90_000
+const HOT = 20_000
 /**
  * When it is looked at again: more of the code around it is known by then, callees have become
  * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
  */
-const AGAIN = [1_000_000, 10_000_000, 100_000_000]
+const AGAIN = [3_000_000, 30_000_000, 300_000_000]
 const WORTHWHILE_GROWTH = 1.25
 
 export class Translator {
   readonly #memory: HostMemory
   readonly #handlers: Handlers
   readonly #code: () => CodeCache
-  readonly #planner: Planner
+  readonly #compiler: RegionCompiler
   readonly #translation: Translation
   /** Handlers of the first records of regions as they were before. */
   readonly #originals = new Int32Array(REGION_PLACES)
-  /** Sizes of regions: see sizeOf. */
+  /** What regions know of other pages. */
+  readonly #pages: number
+  /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
   /** Blocks that were seen running since all were forgotten last, by their first records. */
@@ -111,7 +109,9 @@ export class Translator {
     this.#memory = memory
     this.#handlers = handlers
     this.#code = code
-    this.#planner = new Planner(memory, (index) => handlers.at(this.original(index)))
+    this.#pages = memory.allocate(REGION_PLACES * PAGES_SIZE, 64, 'pages of regions')
+    const handlerAt = (index: number) => handlers.at(this.original(index))
+    this.#compiler = new RegionCompiler(memory, handlerAt, this.exits)
   }
 
   /** The handler that a record has, or would have if no region began there. */
@@ -146,67 +146,73 @@ export class Translator {
    */
   sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
     this.#seen.add(block.rec)
-    const isRegion = this.#regionAt(block.rec) >= 0
-    const before = block.heat
     block.heat += instructions
-    const isNow = (threshold: number) => before < threshold && block.heat >= threshold
-    const isDue = isRegion ? AGAIN.some(isNow) : isNow(HOT)
-    if (isDue && !block.isCrossing) this.#waiting.push({ ...block, linear: linear() })
+    if (block.heat >= this.#threshold(block)) {
+      block.looks++
+      if (!block.isCrossing) this.#waiting.push({ ...block, linear: linear() })
+    }
     if (this.#waiting.length > 0) this.#wait()
-    return isRegion
+    return this.#regionAt(block.rec) >= 0
+  }
+
+  /** Heat at which a block is looked at. */
+  #threshold({ looks }: Block): number {
+    if (looks > 0) return AGAIN[looks - 1] ?? Number.POSITIVE_INFINITY
+    return HOT
   }
 
   /** Translates what waits when there is enough of it, or when it has waited for long enough. */
   #wait(): void {
     if (++this.#waited < PATIENCE && this.#waiting.length < BATCH) return
-    const { u32 } = this.#memory
-    const alive = this.#waiting.filter(({ rec }) => u32[rec >>> 2] !== HANDLER_DEAD)
-    this.#waiting.length = 0
+    const places = this.#waiting.splice(0)
     this.#waited = 0
-    if (alive.length > 0) this.translate(alive)
+    this.translate(places)
   }
 
   /**
-   * Translates the regions that begin at some places, in one module, and those that begin behind
+   * Translates the regions that begin at some places, now, and those that begin behind
    * instructions in them that are left to the interpreter.
    */
   translate(places: readonly Place[]): void {
-    const candidates = [...places]
-    const module = this.#handlers.newModule()
-    const installed: Installed[] = []
-    for (const candidate of candidates) {
-      const { rec } = candidate
-      if (installed.some((other) => other.rec === rec)) continue
-      const plan = this.#plan(candidate)
-      if (plan && !this.#isWorthwhile(rec, plan)) continue
-      if (!plan) {
-        this.#continueAt(rec + R.RECORD_SIZE, candidate, candidates)
-        continue
-      }
+    let left = Math.max(MOST_PLACES, places.length)
+    for (let next = places; next.length > 0 && left > 0; ) {
+      const requests = this.#requests(next.slice(0, left))
+      if (requests.length === 0) return
+      left -= requests.length
+      next = this.#install(requests, this.#compiler.compile(requests))
+    }
+  }
+
+  /** Asks for regions at places where there can be some, each with a place in the table. */
+  #requests(places: readonly Place[]): Request[] {
+    const { u32 } = this.#memory
+    const requests: Request[] = []
+    for (const place of places) {
+      const { rec, start } = place
+      const isAlive = u32[rec >>> 2] !== HANDLER_DEAD
+      if (!isAlive || requests.some((other) => other.rec === rec)) continue
       const index = this.#takePlace()
       if (index === undefined) break
-      const func = module.declare(HANDLER_PARAMS, [], `region_${candidate.start.toString(16)}`)
-      module.element(index, [func])
-      const region = this.#emit(module, func, candidate, plan)
-      if (!region) {
-        this.#free.push(index)
-        continue
-      }
-      for (const next of region.continuations) this.#continueAt(next, candidate, candidates)
-      installed.push({ rec, index, size: sizeOf(region.plan) })
+      const region = this.#regionAt(rec)
+      const [limits, leastSize] =
+        region < 0
+          ? [LIMITS, 0]
+          : [WIDE_LIMITS, (this.#sizes[region] as number) * WORTHWHILE_GROWTH]
+      const around = this.#surroundings(place)
+      const [pagesAt, isCompact] = [this.#pagesOf(index), region < 0]
+      requests.push({ rec, start, index, pagesAt, limits, leastSize, isCompact, around, place })
     }
-    if (installed.length > 0) this.#install(module, installed)
+    return requests
+  }
+
+  /** Where a region keeps what it knows of other pages. */
+  #pagesOf(index: number): number {
+    return this.#pages + (index - FIRST_REGION) * PAGES_SIZE
   }
 
   /** Place of the region that a record begins, less FIRST_REGION; negative if there is none. */
   #regionAt(rec: number): number {
     return (this.#memory.u32[rec >>> 2] as number) - FIRST_REGION
-  }
-
-  /** Is there no region at a record, or a much smaller one than there could be. */
-  #isWorthwhile(rec: number, plan: Plan): boolean {
-    const region = this.#regionAt(rec)
-    return region < 0 || sizeOf(plan) > (this.#sizes[region] as number) * WORTHWHILE_GROWTH
   }
 
   #takePlace(): number | undefined {
@@ -215,45 +221,56 @@ export class Translator {
     return this.#next < FIRST_REGION + REGION_PLACES ? this.#next++ : undefined
   }
 
-  #install(module: ModuleBuilder, regions: readonly Installed[]): void {
-    const bytes = module.finish()
+  /** Puts regions into the table and where they begin. Returns where others may begin. */
+  #install(requests: readonly Request[], { bytes, made, attempts }: Compiled): Place[] {
+    this.counters.attempts += attempts
+    const isThere = bytes !== undefined && this.#instantiate(bytes)
+    const continuations: Place[] = []
+    for (const [i, { rec, index, place }] of requests.entries()) {
+      const { size, instructions, continuations: behind } = made[i] as Made
+      if (isThere && size > 0) this.#begin(rec, index, size, instructions)
+      else this.#free.push(index)
+      for (const next of behind) continuations.push(...this.#continueAt(next, place))
+    }
+    return continuations
+  }
+
+  #instantiate(bytes: Uint8Array<ArrayBuffer>): boolean {
     try {
       this.#handlers.instantiate(bytes)
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
       // The engine has no memory for more code: all of it is interpreted, as before.
       this.counters.failures++
-      for (const { index } of regions) this.#free.push(index)
-      return
+      return false
     }
     this.counters.bytes += bytes.length
     this.counters.modules++
-    for (const { rec, index, size } of regions) {
-      const before = this.#memory.u32[rec >>> 2] as number
-      this.#originals[index - FIRST_REGION] = this.original(before)
-      this.#sizes[index - FIRST_REGION] = size
-      this.#memory.u32[rec >>> 2] = index
-      if (before >= FIRST_REGION) this.dropped(before)
-      this.counters.regions++
-      this.counters.live++
-    }
+    return true
   }
 
-  /** Adds the place of a record in the middle of a block, if it is an instruction. */
-  #continueAt(rec: number, from: Place, places: Place[]): void {
+  #begin(rec: number, index: number, size: number, instructions: number): void {
+    const before = this.#memory.u32[rec >>> 2] as number
+    this.#originals[index - FIRST_REGION] = this.original(before)
+    this.#sizes[index - FIRST_REGION] = size
+    this.#memory.u32[rec >>> 2] = index
+    this.#memory.u8.fill(0, this.#pagesOf(index), this.#pagesOf(index) + PAGES_SIZE)
+    if (before >= FIRST_REGION) this.dropped(before)
+    this.counters.regions++
+    this.counters.live++
+    this.counters.instructions += instructions
+  }
+
+  /** The place of a record in the middle of a block, if it is an instruction worth a region. */
+  #continueAt(rec: number, from: Place): Place[] {
     const { u8, u16, u32 } = this.#memory
     const length = u8[rec + R.REC_LENGTH] as number
     const previous = this.#handlers.at(this.original(u32[(rec - R.RECORD_SIZE) >>> 2] as number))
-    if (length === 0 || !previous || previous.row.attributes.has('end')) return
-    if (places.length >= MOST_PLACES || (u8[rec + R.REC_LEFT] as number) < LEAST_CONTINUATION)
-      return
+    if (length === 0 || !previous || previous.row.attributes.has('end')) return []
+    const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= LEAST_CONTINUATION
+    if (!isWorthIt || this.#regionAt(rec) >= 0) return []
     const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
-    places.push({ rec, start, mode: from.mode, linear: from.linear })
-  }
-
-  #plan(place: Place): Plan | undefined {
-    const limits = this.#regionAt(place.rec) < 0 ? LIMITS : WIDE_LIMITS
-    return this.#planner.plan(place.rec, this.#surroundings(place), limits)
+    return [{ rec, start, mode: from.mode, linear: from.linear }]
   }
 
   /** The code around a place. Calls are followed to other pages if it is worth it. */
@@ -270,45 +287,16 @@ export class Translator {
     return { find, targetsOf: linear.targetsOf }
   }
 
-  /** Emits a region; undefined if it turns out that there is none. */
-  #emit(module: ModuleBuilder, func: FuncRef, place: Place, firstPlan: Plan): Region | undefined {
-    const learned = new Learned()
-    let plan: Plan | undefined = firstPlan
-    const { find } = this.#surroundings(place)
-    const nameOf = (rec: number) =>
-      this.#handlers.nameOf(this.original(this.#memory.u32[rec >>> 2] as number))
-    let attempts = 0
-    let region: Region | undefined
-    module.body(func, (f) => {
-      if (learned.isPlanStale) plan = this.#plan(place)
-      learned.isPlanStale = false
-      if (!plan || attempts >= MOST_ATTEMPTS || learned.isTooLarge) {
-        region = undefined
-        f.unreachable()
-        return true
-      }
-      attempts++
-      this.counters.attempts++
-      learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS
-      region = new Region(f, plan, learned, {
-        memory: this.#memory,
-        hostNumber: this.#handlers.hostNumber,
-        exits: this.exits,
-        nameOf,
-        find,
-      })
-      const isGood = region.emit()
-      if (isGood) this.counters.instructions += plan.instructions
-      return isGood
-    })
-    return region
-  }
-
   /** The block that a region begins with has been dropped, or has another one: its place is free. */
   dropped(index: number): void {
     this.#handlers.removeRegion(index)
     this.#free.push(index)
     this.counters.live--
+  }
+
+  /** No region knows of another page any more that its code lies there. */
+  forgetPages(): void {
+    this.#memory.u8.fill(0, this.#pages, this.#pages + REGION_PLACES * PAGES_SIZE)
   }
 
   /** All blocks have been dropped. */
@@ -320,15 +308,4 @@ export class Translator {
     this.#next = FIRST_REGION
     this.counters.live = 0
   }
-}
-
-interface Installed {
-  readonly rec: number
-  readonly index: number
-  readonly size: number
-}
-
-/** How much a region covers: instructions, and ways between them. */
-function sizeOf({ nodes, instructions }: Plan): number {
-  return nodes.reduce((sum, node) => sum + node.targets.size, instructions)
 }
