@@ -156,7 +156,14 @@ test('several hosts live side by side', () => {
   const stop = xenolith('host', '--stop', '--name', 'lab')
   assert.equal(stop.status, 1)
   assert.match(stop.err, /It has domains: other/)
-  assert.equal(xenolith('host', '--stop', '--force', '--name', 'lab').status, 0)
+  const forced = xenolith('host', '--stop', '--force', '--name', 'lab')
+  assert.equal(forced.status, 0)
+  assert.equal(forced.out, '')
+  assert.match(forced.err, /^host "lab" \(process \d+\) has stopped; destroyed other\n$/)
+  assert.ok(!existsSync(join(run, 'lab.sock')) && !existsSync(join(run, 'lab.xenstore')))
+  const again = xenolith('host', '--stop', '--name', 'lab')
+  assert.equal(again.status, 1)
+  assert.match(again.err, /^The host "lab" was not stopped\.\nIt does not run\.\n/)
 })
 
 test('two creates at once start one host', async () => {

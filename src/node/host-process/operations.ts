@@ -122,7 +122,7 @@ function onGuest<K extends GuestOperation>(
   }
 }
 
-function hostInfo({ name, time, table }: OperationWorld): HostInfo {
+function hostInfo({ name, time, table, xenstore }: OperationWorld): HostInfo {
   const { frames, clock } = table.host.xen
   const { heapTotal, external } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
@@ -133,6 +133,7 @@ function hostInfo({ name, time, table }: OperationWorld): HostInfo {
     version: manifest.version,
     protocol: PROTOCOL_VERSION,
     time,
+    xenstore,
     uptime: clock.now() / 1e9,
     totalMemoryKiB: frames.frames * KIB_PER_PAGE,
     freeMemoryKiB: frames.freeFrames * KIB_PER_PAGE,

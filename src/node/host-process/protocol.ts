@@ -20,6 +20,8 @@ export interface HostInfo {
   readonly version: string
   readonly protocol: number
   readonly time: TimeMode
+  /** The socket of xenstore: what XENSTORED_PATH is for Xen's own tools. */
+  readonly xenstore: string
   /** Seconds since it started. */
   readonly uptime: number
   readonly totalMemoryKiB: number
