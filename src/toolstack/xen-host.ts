@@ -97,8 +97,6 @@ export class XenHost {
   readonly xenstore: XenstoreClient
   readonly clock: Clock
   readonly switches: Switches
-  /** Takes lines for the host's log, such as what a hostile guest was refused. */
-  log: (line: string) => void = () => {}
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined

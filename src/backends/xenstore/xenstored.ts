@@ -8,7 +8,7 @@ import { Connection, type ConnectionState, type Daemon } from './connection.ts'
 import { control, type ControlReply, type DomainUsage } from './control.ts'
 import { type Caller, MAY_READ, OWNS, type Permissions, rightsOf } from './permissions.ts'
 import { DEFAULT_QUOTAS, type MutableQuotas, type Quotas } from './quotas.ts'
-import { type RingState, XenstoreRing } from './ring.ts'
+import { type RingComplaint, type RingState, XenstoreRing } from './ring.ts'
 import { Store, type StoreState } from './store.ts'
 import type { Transaction } from './transaction.ts'
 import type { Node } from './tree.ts'
@@ -104,11 +104,12 @@ export class Xenstored implements Daemon {
 
   /**
    * Starts to serve a guest on its ring; call `onEvent` of the result when the guest notifies.
-   * A guest that is known already starts afresh, without watches and transactions.
+   * A guest that is known already starts afresh, without watches and transactions. `onComplaint`
+   * is told once of each thing that the guest does wrong.
    */
-  introduceDomain(domid: number, page: RingPage): XenstoreRing {
+  introduceDomain(domid: number, page: RingPage, onComplaint?: RingComplaint): XenstoreRing {
     const known = this.#domains.get(domid)
-    const { ring } = this.#addDomain(domid, page, known?.ring.connection)
+    const { ring } = this.#addDomain(domid, page, onComplaint, known?.ring.connection)
     ring.restart()
     if (!known) this.#fireSpecial('@introduceDomain')
     this.settle()
@@ -256,9 +257,10 @@ export class Xenstored implements Daemon {
   #addDomain(
     domid: number,
     page: RingPage,
+    onComplaint?: RingComplaint,
     connection = new Connection(this, { domid, isPrivileged: false }),
   ): Domain {
-    const ring = new XenstoreRing(page, connection, () => this.settle())
+    const ring = new XenstoreRing(page, connection, () => this.settle(), onComplaint)
     const domain = { domid, ring, isShutDown: false }
     this.#domains.set(domid, domain)
     return domain
