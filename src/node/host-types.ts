@@ -18,7 +18,20 @@ export interface HostOptions {
   readonly translation?: Translation | undefined
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
+  /** How long waits last that do not say it themselves; 60,000 if not given. */
+  readonly timeoutMs?: number | undefined
 }
+
+/** What a domain is to be; what is not given is as {@link DEFAULT_DOMAIN} has it. */
+export type DomainOptions = Partial<DomainConfig> & Pick<DomainConfig, 'kernel'>
+
+/** A small domain whose kernel talks on the console. */
+export const DEFAULT_DOMAIN = {
+  name: 'guest',
+  cmdline: 'console=hvc0',
+  memoryMiB: 256,
+  vcpus: 1,
+} as const
 
 export interface DomainConfig {
   readonly name: string

@@ -9,26 +9,35 @@ import { addNanoseconds } from '../machine/time.ts'
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
+import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
+import type { StepResult } from '../xen/scheduler.ts'
 import { nodeDecompressors } from './decompressors.ts'
 import { captureFile } from './capture.ts'
 import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
 import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
 import { formatHypercall } from './hypercall-trace.ts'
-import type {
-  Domain,
-  DomainConfig,
-  DomainEnd,
-  EndReason,
-  Host as HostInterface,
-  HostOptions,
-  PhaseListener,
+import { GuestConsole } from './guest-console.ts'
+import {
+  DEFAULT_DOMAIN,
+  type Domain,
+  type DomainConfig,
+  type DomainEnd,
+  type DomainOptions,
+  type EndReason,
+  type Host as HostInterface,
+  type HostOptions,
+  type PhaseListener,
 } from './host-types.ts'
+import { PacketLog } from './packet-log.ts'
+import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
 
 /** Causes of exits from translated code that the statistics name, the most frequent ones. */
 const EXITS_SHOWN = 20
+/** Lines of the console that an error quotes. */
+const QUOTED_LINES = 12
 /** How long the hypervisor runs before the event loop gets its turn. */
 const SLICE_MS = 8
 /** Virtual time starts here, so that a run does not depend on the day: 2026-01-01. */
@@ -38,16 +47,21 @@ const NS = 1e9
 const INIT_STARTS = /(Run \S+ as init process|xenolith demo: init)[^\n]*\n/
 const REASONS: readonly EndReason[] = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog']
 
-export class Host implements HostInterface {
+/** How long waits last that do not say it themselves. */
+const TIMEOUT_MS = 60_000
+
+export class Host implements HostInterface, Waited {
   readonly xen: XenHost
   readonly #time: HostOptions['time']
   readonly #guests = new Set<RunningDomain>()
   readonly #gateways: Gateways
+  readonly #timeoutMs: number
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
 
   private constructor(options: HostOptions) {
     this.#time = options.time
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
     this.xen = new XenHost({
       time: options.time,
@@ -63,7 +77,9 @@ export class Host implements HostInterface {
     return new Host(options)
   }
 
-  async createDomain(config: DomainConfig): Promise<RunningDomain> {
+  /** @throws UserError when an image cannot be read or is none, or memory does not suffice */
+  async createDomain(options: DomainOptions): Promise<RunningDomain> {
+    const config: DomainConfig = { ...DEFAULT_DOMAIN, ...options }
     const started = performance.now()
     const kernelFile = await fileOf('kernel', config.kernel)
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
@@ -144,6 +160,60 @@ export class Host implements HostInterface {
     this.#schedule()
   }
 
+  /**
+   * Waits until `awaited` gives something, or a promise is settled: what a guest does meanwhile, it
+   * does. A host in virtual time that was not started runs only as long as something is waited for.
+   * @throws WaitError when that takes too long
+   */
+  async until<T>(
+    awaited: Promise<T> | (() => T | undefined),
+    options: WaitOptions = {},
+  ): Promise<T> {
+    const expired = () => {
+      const said = `It was waited for for ${this.timeoutMs(options) / 1000} s.`
+      const remedy = 'Allow more with timeoutMs.'
+      return new WaitError('timeout', 'What was waited for did not come.', said, remedy)
+    }
+    if (typeof awaited === 'function') return this.wait(awaited, options, expired)
+    let isSettled = false
+    const settled = () => {
+      isSettled = true
+    }
+    awaited.then(settled, settled)
+    await this.wait(() => isSettled || undefined, options, expired)
+    return awaited
+  }
+
+  wait<T>(find: () => T | undefined, options: WaitOptions, expired: () => Error): Promise<T> {
+    const { signal } = options
+    return waitFor(this, find, { timeoutMs: this.timeoutMs(options), signal }, expired)
+  }
+
+  timeoutMs({ timeoutMs }: WaitOptions): number {
+    return timeoutMs ?? this.#timeoutMs
+  }
+
+  startIfReal(): boolean {
+    if (this.#time === 'real') this.start()
+    return this.#isRunning
+  }
+
+  /** One round of all processors, of a host that was not started. */
+  step(): StepResult {
+    try {
+      return this.xen.step()
+    } catch (error) {
+      for (const domain of this.#guests) domain.failed(error)
+      throw error
+    }
+  }
+
+  /** Destroys its domains and stops. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop()
+    for (const domain of this.#guests) domain.destroy()
+  }
+
   #wallNs(): bigint {
     const { clock, hypervisor } = this.xen
     const { seconds, nanoseconds } = addNanoseconds(clock.wallBase, hypervisor.now())
@@ -188,7 +258,7 @@ export class RunningDomain implements Domain {
   readonly id: number
   readonly name: string
   readonly ended: Promise<DomainEnd>
-  readonly console: Domain['console']
+  readonly console: GuestConsole
   readonly disks: DomainDisks
   readonly networks: DomainNetworks
   readonly #notices: Notices
@@ -199,6 +269,7 @@ export class RunningDomain implements Domain {
   readonly #listeners: PhaseListener[] = []
   readonly #reached = new Set<string>()
   #fail: (error: unknown) => void = () => {}
+  #end: DomainEnd | undefined
   #line = ''
 
   constructor(
@@ -221,16 +292,72 @@ export class RunningDomain implements Domain {
     // Nobody may be waiting for the end; a failure is then seen by those who ask later.
     this.ended.catch(() => {})
     this.#fail = reject
-    guest.onShutdown = (reason) => resolve(this.#endOf(reason))
-    guest.console.listen((bytes) => this.#watch(bytes))
-    this.console = {
-      onOutput: (listener) => guest.console.listen(listener),
-      send: (bytes) => {
-        guest.console.write(bytes)
-        host.wake()
-      },
-      text: () => guest.console.scrollback.text(),
+    guest.onShutdown = (reason) => {
+      this.#end ??= this.#endOf(reason)
+      resolve(this.#end)
     }
+    guest.console.listen((bytes) => this.#watch(bytes))
+    this.console = new GuestConsole(guest.console, this)
+  }
+
+  /** How it has ended; undefined while it runs. */
+  get end(): DomainEnd | undefined {
+    return this.#end
+  }
+
+  wake(): void {
+    this.#host.wake()
+  }
+
+  /** Waits as {@link Host.until} does; fails as soon as the host has. */
+  async wait<T>(find: () => T | undefined, options: WaitOptions, expired: () => Error): Promise<T> {
+    const failure = this.ended.then(() => new Promise<never>(() => {}))
+    return Promise.race([this.#host.wait(find, options, expired), failure])
+  }
+
+  timeoutMs(options: WaitOptions): number {
+    return this.#host.timeoutMs(options)
+  }
+
+  /**
+   * Waits until the guest stops by itself.
+   * @throws WaitError with the console's last lines when it does not in time
+   */
+  async waitForEnd(options: WaitOptions = {}): Promise<DomainEnd> {
+    const limit = this.timeoutMs(options) / 1000
+    return this.wait(
+      () => this.#end,
+      options,
+      () => {
+        const lines = this.console.lastLines(QUOTED_LINES).map((line) => `  | ${line}`)
+        const why = [`It still ran after ${limit} s. The last lines of its console:`, ...lines]
+        const remedy = 'Allow more with timeoutMs, or end it with destroy().'
+        return new WaitError('timeout', `"${this.name}" did not end.`, why.join('\n'), remedy)
+      },
+    )
+  }
+
+  /**
+   * Asks the guest to switch itself off, and waits until it has.
+   * @throws UserError if its kernel has no drivers for that; WaitError when it takes too long
+   */
+  async shutdown(options: WaitOptions = {}): Promise<DomainEnd> {
+    askToShutDown(this.guest, 'poweroff')
+    this.wake()
+    return this.waitForEnd(options)
+  }
+
+  /** Keeps the frames that pass its network interfaces from now on. */
+  logPackets(): PacketLog {
+    return new PacketLog({
+      name: this.name,
+      listen: (listener) => this.networks.listen(listener),
+      wait: (find, options, expired) => this.wait(find, options, expired),
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy()
   }
 
   onPhase(listener: PhaseListener): void {

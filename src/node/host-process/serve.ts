@@ -42,6 +42,7 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
   stopped.catch(() => {})
   const table = new DomainTable(host, { hasRandomUuids: time === 'real', onFailure: reject })
   let isStopping = false
+  let store: XenstoreSocket | undefined
   const stop = async (): Promise<void> => {
     if (isStopping) return stopped
     isStopping = true
@@ -69,7 +70,6 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
-  let store: XenstoreSocket | undefined
   await claimSocket(server, places, name)
   // The name is ours: what lies there was left by one that was killed.
   rmSync(places.xenstore, { force: true })
