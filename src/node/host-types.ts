@@ -5,6 +5,7 @@ import type { DiskInfo, VifInfo } from '../toolstack/device-info.ts'
 import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
+import type { TraceKind } from '../xen/trace.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
 export type TimeMode = 'virtual' | 'real'
@@ -69,8 +70,8 @@ export interface DomainConfig {
   readonly capture?: string
   /** Its disks: specifications in xl's syntax, as text or read already. */
   readonly disks?: readonly (string | DiskSpec)[]
-  /** What to trace, such as `hypercalls`. */
-  readonly trace?: readonly string[]
+  /** What to print on standard error as it happens. */
+  readonly trace?: readonly TraceKind[]
 }
 
 /** The most urgent of the reasons for which a domain stops. */

@@ -13,12 +13,12 @@ import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
 import type { StepResult } from '../xen/scheduler.ts'
+import type { TraceKind, TraceListener } from '../xen/trace.ts'
 import { nodeDecompressors } from './decompressors.ts'
 import { captureFile } from './capture.ts'
 import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
 import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
-import { formatHypercall } from './hypercall-trace.ts'
 import { GuestConsole } from './guest-console.ts'
 import {
   DEFAULT_DOMAIN,
@@ -32,6 +32,7 @@ import {
   type PhaseListener,
 } from './host-types.ts'
 import { PacketLog } from './packet-log.ts'
+import { formatTrace } from './trace-lines.ts'
 import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
 
 /** Causes of exits from translated code that the statistics name, the most frequent ones. */
@@ -114,8 +115,8 @@ export class Host implements HostInterface, Waited {
       domain.reached('running')
       this.wake()
     }
-    if (config.trace?.includes('hypercalls')) {
-      this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
+    if (config.trace && config.trace.length > 0) {
+      domain.trace(config.trace, (record) => process.stderr.write(`${formatTrace(record)}\n`))
     }
     return domain
   }
@@ -270,6 +271,7 @@ export class RunningDomain implements Domain {
   readonly #reached = new Set<string>()
   #fail: (error: unknown) => void = () => {}
   #end: DomainEnd | undefined
+  readonly #traces = new Set<() => void>()
   #line = ''
 
   constructor(
@@ -347,6 +349,29 @@ export class RunningDomain implements Domain {
     return this.waitForEnd(options)
   }
 
+  /**
+   * Tells what happens to the domain from now on; gives the function that ends it. `onEnd` is
+   * called when the domain is destroyed.
+   */
+  trace(
+    kinds: readonly TraceKind[],
+    listener: TraceListener,
+    onEnd: () => void = () => {},
+  ): () => void {
+    const stop = this.#host.xen.hypervisor.trace.listen(kinds, (record) => {
+      if (record.domid === this.id) listener(record)
+    })
+    const end = () => {
+      stop()
+      onEnd()
+    }
+    this.#traces.add(end)
+    return () => {
+      this.#traces.delete(end)
+      stop()
+    }
+  }
+
   /** Keeps the frames that pass its network interfaces from now on. */
   logPackets(): PacketLog {
     return new PacketLog({
@@ -390,6 +415,7 @@ export class RunningDomain implements Domain {
   destroy(): void {
     this.guest.destroy()
     this.networks.close()
+    for (const end of [...this.#traces]) end()
     this.#host.removed(this)
   }
 

@@ -18,7 +18,7 @@ import { HostMemory } from '../x86/memory/host-memory.ts'
 import { RANDOM } from '../x86/state.ts'
 import type { Domain } from '../xen/domain.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
-import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
+import { Hypervisor } from '../xen/hypervisor.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
@@ -137,11 +137,6 @@ export class XenHost {
     })
     this.xenstore = new XenstoreClient(this.xenstored)
     writeHostTree(this.xenstore)
-  }
-
-  /** Calls `listener` with every hypercall from now on; undefined ends it. */
-  traceHypercalls(listener: ((event: HypercallEvent) => void) | undefined): void {
-    this.hypervisor.onHypercall = listener
   }
 
   /**

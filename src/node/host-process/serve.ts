@@ -42,7 +42,7 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
   stopped.catch(() => {})
   const table = new DomainTable(host, { hasRandomUuids: time === 'real', onFailure: reject })
   let isStopping = false
-  let store: XenstoreSocket | undefined
+  let store: XenstoreSocket | undefined = undefined
   const stop = async (): Promise<void> => {
     if (isStopping) return stopped
     isStopping = true
