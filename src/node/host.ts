@@ -15,9 +15,17 @@ import { TRANSLATED } from '../x86/state.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import type { TraceKind, TraceListener } from '../xen/trace.ts'
 import { nodeDecompressors } from './decompressors.ts'
+import { Bridges } from './bridges.ts'
 import { captureFile } from './capture.ts'
 import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
-import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
+import {
+  DomainNetworks,
+  type PreparedVif,
+  prepareVifs,
+  releaseVifs,
+  settleVifs,
+  type WaysOut,
+} from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
 import { GuestConsole } from './guest-console.ts'
 import {
@@ -56,6 +64,7 @@ export class Host implements HostInterface, Waited {
   readonly #time: HostOptions['time']
   readonly #guests = new Set<RunningDomain>()
   readonly #gateways: Gateways
+  readonly #bridges: Bridges
   readonly #timeoutMs: number
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
@@ -71,6 +80,11 @@ export class Host implements HostInterface, Waited {
       monotonicNs: () => performance.now() * 1e6,
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
+    })
+    this.#bridges = new Bridges({
+      time: options.time,
+      switches: this.xen.switches,
+      onTraffic: () => this.wake(),
     })
   }
 
@@ -89,12 +103,13 @@ export class Host implements HostInterface, Waited {
     const notices = new Notices()
     const notice = (text: string) => notices.add(text)
     const capture = config.capture === undefined ? undefined : captureFile(config.capture)
-    const vifs = await prepareVifs(config.name, config.vifs ?? [], this.#gateways, notice)
-    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs)
+    const ways = { gateways: this.#gateways, bridges: this.#bridges }
+    const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)
+    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs, ways)
     if (config.isPaused) guest.domain.pause()
     guest.onComplaint = notice
     const networks = new DomainNetworks(guest, vifs, {
-      gateways: this.#gateways,
+      ...ways,
       notice,
       nowNs: () => this.#wallNs(),
       wake: () => this.wake(),
@@ -121,7 +136,12 @@ export class Host implements HostInterface, Waited {
     return domain
   }
 
-  #build(config: DomainConfig, images: GuestImages, vifs: readonly PreparedVif[]): GuestDomain {
+  #build(
+    config: DomainConfig,
+    images: GuestImages,
+    vifs: readonly PreparedVif[],
+    ways: WaysOut,
+  ): GuestDomain {
     const disks: GuestDisk[] = []
     try {
       disks.push(...openDisks(config.disks ?? []))
@@ -130,6 +150,8 @@ export class Host implements HostInterface, Waited {
       releaseVifs(vifs)
       closeDisks(disks)
       throw error
+    } finally {
+      settleVifs(vifs, ways)
     }
   }
 
