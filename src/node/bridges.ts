@@ -76,15 +76,16 @@ export class Bridges {
 
   /** Takes the devices away whose switches have no guest any more. */
   tidy(): void {
-    for (const [name, started] of this.#taps) {
-      void started.then((tap) => {
-        if (this.#held.has(name)) return
-        if (tap && this.#options.switches.named(name).ports.length > 1) return
-        if (this.#taps.get(name) === started) this.#taps.delete(name)
-        tap?.close()
-        this.#options.switches.released(name)
-      })
-    }
+    for (const [name, started] of this.#taps) void this.#tidyOne(name, started)
+  }
+
+  async #tidyOne(name: string, started: Promise<Tap | undefined>): Promise<void> {
+    const { switches } = this.#options
+    const tap = await started
+    if (this.#held.has(name) || (tap && switches.named(name).ports.length > 1)) return
+    if (this.#taps.get(name) === started) this.#taps.delete(name)
+    tap?.close()
+    switches.released(name)
   }
 }
 
@@ -140,9 +141,7 @@ async function startTap(bridge: string, options: BridgesOptions): Promise<Tap> {
   try {
     const device = await deviceOf(child)
     const link = (...args: string[]) => promisify(execFile)('ip', ['link', 'set', ...args])
-    await link(device, 'master', bridge).catch((error: { stderr?: string }) => {
-      throw new Error(error.stderr ?? String(error))
-    })
+    await link(device, 'master', bridge)
     await link(device, 'up')
     return new Tap(child, bridge, options)
   } catch (error) {

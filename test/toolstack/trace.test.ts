@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { call } from '../../cli/testing/call.ts'
-import { tinyPvhProgram } from '../../toolstack/image/tiny-kernel.ts'
-import { TestServer } from '../testing/served-host.ts'
+import { call } from '../../src/cli/testing/call.ts'
+import { tinyPvhProgram } from '../../src/toolstack/image/tiny-kernel.ts'
+import { TestServer } from '../../src/node/testing/served-host.ts'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
