@@ -19,7 +19,7 @@ export interface HostOptions {
   readonly translation?: Translation | undefined
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
-  /** How long waits last that do not say it themselves; 60,000 if not given. */
+  /** How long waits last that do not say it; XENOLITH_TIMEOUT_MS or 60,000 if not given. */
   readonly timeoutMs?: number | undefined
 }
 

@@ -71,7 +71,8 @@ export class Host implements HostInterface, Waited {
 
   private constructor(options: HostOptions) {
     this.#time = options.time
-    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS
+    this.#timeoutMs =
+      options.timeoutMs ?? (Number(process.env['XENOLITH_TIMEOUT_MS']) || TIMEOUT_MS)
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
     this.xen = new XenHost({
       time: options.time,
