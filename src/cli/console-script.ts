@@ -2,7 +2,7 @@
 // The script is through when its last step is done; a script that ends with something typed has
 // no verdict of its own, the guest's end gives it.
 
-import { ConsoleText } from './console-text.ts'
+import { ConsoleWindow } from '../node/console-window.ts'
 
 export type ScriptStep =
   | { readonly kind: 'expect'; readonly pattern: RegExp }
@@ -23,9 +23,8 @@ interface ScriptEvents {
 export class ConsoleScript {
   readonly #steps: readonly ScriptStep[]
   readonly #events: ScriptEvents
-  readonly #console = new ConsoleText()
+  readonly #window = new ConsoleWindow(WINDOW)
   #next = 0
-  #window = ''
 
   constructor(steps: readonly ScriptStep[], events: ScriptEvents) {
     this.#steps = steps
@@ -45,20 +44,15 @@ export class ConsoleScript {
 
   /** Goes on with what the console has written. */
   feed(bytes: Uint8Array): void {
-    const text = this.#console.add(bytes)
-    if (this.awaited) {
-      this.#window = (this.#window + text).slice(-WINDOW)
-      this.#advance()
-    }
+    this.#window.add(bytes)
+    if (this.awaited) this.#advance()
   }
 
   #advance(): void {
     for (let step = this.#steps[this.#next]; step; step = this.#steps[this.#next]) {
       if (step.kind === 'send') this.#events.send(step.text)
       else {
-        const match = step.pattern.exec(this.#window)
-        if (!match) return
-        this.#window = this.#window.slice(match.index + match[0].length)
+        if (!this.#window.take(step.pattern)) return
         if (this.#next === this.#steps.length - 1) this.#events.satisfied()
       }
       this.#next++

@@ -1,12 +1,17 @@
 // host: runs a host process, or stops one. Most people never call it: the first create starts one.
 
 import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { UserError } from '../base/errors.ts'
 import { hostNames } from '../node/host-process/places.ts'
 import type { TimeMode } from '../node/host-types.ts'
 import { EXIT_OK, EXIT_SIGNAL } from './exit-status.ts'
-import { HOST_OPTION, hostName, JSON_OPTION, runningHost } from './host-option.ts'
+import { HOST_OPTION, hostName, JSON_OPTION } from './host-option.ts'
 import type { Context, Verb } from './verb.ts'
 
+/** A host that takes longer to end is left to itself. */
+const STOP_SECONDS = 10
+const STOP_POLL_MS = 10
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 export const host: Verb = {
@@ -53,12 +58,7 @@ export const host: Verb = {
   async run(args, context) {
     if (args.flag('list')) return listHosts(context, args.flag('json'))
     if (args.flag('stop')) {
-      const name = args.text('name')
-      const client =
-        name === undefined
-          ? await runningHost(args, context)
-          : await context.connectHost(name, false)
-      await client?.call('stop', { isForced: args.flag('force') })
+      await stop(context, args.text('name') ?? hostName(args, context), args.flag('force'))
       return EXIT_OK
     }
     const name = args.text('name') ?? hostName(args, context)
@@ -66,6 +66,28 @@ export const host: Verb = {
     const linger = args.number('linger')
     return serve(context, name, time, linger === undefined ? undefined : linger * 1000)
   },
+}
+
+/** Stops a host process, waits until it has stopped, and says what that ended. */
+async function stop(context: Context, name: string, isForced: boolean): Promise<void> {
+  const client = await context.connectHost(name, false)
+  if (!client) {
+    throw new UserError(
+      `The host "${name}" was not stopped.`,
+      'It does not run.',
+      '"xenolith host --list" shows those that do.',
+    )
+  }
+  const { pid } = await client.call('host', {})
+  const domains = await client.call('list', {})
+  await client.call('stop', { isForced })
+  const end = performance.now() + STOP_SECONDS * 1000
+  while (performance.now() < end && (await context.connectHost(name, false))) {
+    await sleep(STOP_POLL_MS)
+  }
+  const names = domains.map((domain) => domain.name)
+  const ended = names.length === 0 ? 'it had no domains' : `destroyed ${names.join(', ')}`
+  context.stderr.write(`host "${name}" (process ${pid}) has stopped; ${ended}\n`)
 }
 
 async function serve(

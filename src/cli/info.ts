@@ -1,5 +1,7 @@
 // info: what the host is, as name : value.
 
+import { didYouMean } from '../base/did-you-mean.ts'
+import { UserError } from '../base/errors.ts'
 import type { HostInfo } from '../node/host-process/protocol.ts'
 import { TSC_KHZ } from '../toolstack/xen-host.ts'
 import { XEN_EXTRAVERSION, XEN_VERSION } from '../xen/version.ts'
@@ -10,19 +12,45 @@ import type { Verb } from './verb.ts'
 export const info: Verb = {
   name: 'info',
   summary: 'print what the host is and has',
+  operands: '[field]',
+  mostOperands: 1,
   options: [JSON_OPTION, HOST_OPTION],
-  examples: [['xenolith info', 'the host: version, memory, scheduler']],
+  examples: [
+    ['xenolith info', 'the host: version, memory, scheduler'],
+    [
+      'XENSTORED_PATH=$(xenolith info xenstored_path) xenstore-ls -f',
+      "what xenstore holds, shown by Xen's own tool",
+    ],
+  ],
   async run(args, context) {
     const client = await runningHost(args, context)
     const host = await client.call('host', {})
     if (args.flag('json')) context.stdout.write(`${JSON.stringify(host)}\n`)
-    else {
+    else if (args.operands[0] !== undefined) {
+      context.stdout.write(`${fieldNamed(args.operands[0], host)}\n`)
+    } else {
       for (const [name, value] of fields(host)) {
         context.stdout.write(`${name.padEnd(23)}: ${value}\n`)
       }
     }
     return EXIT_OK
   },
+}
+
+/** The value of one field. @throws UserError if there is none of that name */
+function fieldNamed(name: string, host: HostInfo): string | number {
+  const all = fields(host)
+  const found = all.find(([known]) => known === name)
+  if (found) return found[1]
+  const meant = didYouMean(
+    name,
+    all.map(([known]) => known),
+  )
+  throw new UserError(
+    `There is no "${name}" among what info prints.`,
+    meant === undefined ? 'No name is like it.' : `Did you mean "${meant}"?`,
+    '"xenolith info" prints all of it.',
+  )
 }
 
 function fields(host: HostInfo): (readonly [string, string | number])[] {
@@ -55,5 +83,6 @@ function fields(host: HostInfo): (readonly [string, string | number])[] {
     ['xen_pagesize', 4096],
     ['guest_time', host.time],
     ['nr_domains', host.domains],
+    ['xenstored_path', host.xenstore],
   ]
 }

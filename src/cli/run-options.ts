@@ -6,6 +6,7 @@ import type { DomainConfig, TimeMode, Translation } from '../node/host-types.ts'
 import { hasGateway, parseVifSpec } from '../toolstack/vif-config.ts'
 import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../toolstack/xen-host.ts'
 import { EVENT_ABI_NAMES, type EventAbiName } from '../xen/event-abi.ts'
+import { TRACE_NAMES, traceKinds } from './trace-kinds.ts'
 import { type Arguments, UsageError } from './arguments.ts'
 import type { ScriptStep } from './console-script.ts'
 import { unescapeText } from './escapes.ts'
@@ -16,9 +17,6 @@ const DEFAULT_CMDLINE = 'console=hvc0'
 const DEFAULT_MEMORY_MIB = 256
 const DEFAULT_VCPUS = 1
 const DEFAULT_EVENT_CHANNELS = 1023
-
-/** What --trace knows. */
-const TRACES: readonly string[] = ['hypercalls']
 
 /** What the guest boots; `demo` brings its own. */
 export const IMAGE_OPTIONS: readonly OptionDefinition[] = [
@@ -133,7 +131,7 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
   {
     name: 'trace',
     value: 'WHAT,...',
-    summary: `print what the guest asks of the host: ${TRACES.join(', ')}`,
+    summary: `print what happens to the guest: ${TRACE_NAMES.join(', ')}`,
   },
   {
     name: 'translate',
@@ -168,7 +166,7 @@ export function foregroundRun(
 ): ForegroundRun {
   const cpu = args.text('cpu')
   const disks = args.inOrder.filter(({ name }) => name === 'disk').map(({ value }) => value)
-  const trace = tracesOf(args)
+  const trace = traceKinds(args.text('trace'))
   const eventChannelAbi = eventAbisOf(args)
   const maxEventChannels = args.number('max-event-channels')
   const vifs = args.texts('vif')
@@ -202,17 +200,6 @@ export function foregroundRun(
     stats: args.flag('stats'),
     json: args.flag('json'),
   }
-}
-
-function tracesOf(args: Arguments): string[] | undefined {
-  const names = args.text('trace')?.split(',').filter(Boolean)
-  const unknown = names?.find((name) => !TRACES.includes(name))
-  if (unknown === undefined) return names
-  throw new UsageError(
-    `There is no trace of "${unknown}".`,
-    `What can be traced: ${TRACES.join(', ')}.`,
-    'Give one of them, or leave it out.',
-  )
 }
 
 function eventAbisOf(args: Arguments): EventAbiName[] | undefined {

@@ -201,7 +201,10 @@ test('what the user can mend is said in three lines', async () => {
 test('a trace that does not exist is refused', async () => {
   const { status, err } = await call([...RUN, '--trace', 'hypercalls,dreams'])
   assert.equal(status, 2)
-  assert.match(err, /^There is no trace of "dreams"\.\nWhat can be traced: hypercalls\.\n/)
+  assert.match(
+    err,
+    /^There is no trace of "dreams"\.\nWhat can be traced: hypercalls, events, exits, sched\.\n/,
+  )
 })
 
 test('the options reach the domain and the host', async () => {

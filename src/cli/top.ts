@@ -8,7 +8,29 @@ import { EXIT_OK } from './exit-status.ts'
 import { HOST_OPTION, JSON_OPTION, runningHost } from './host-option.ts'
 import type { Context, Verb } from './verb.ts'
 
-const HEAD = '      NAME  STATE   CPU(sec) CPU(%)     MEM(k) MEM(%)  MAXMEM(k) MAXMEM(%) VCPUS'
+/** The columns of xentop(1), with its widths; it shows a bare name in ten letters as well. */
+const COLUMNS: readonly (readonly [title: string, width: number])[] = [
+  ['NAME', 10],
+  ['STATE', 6],
+  ['CPU(sec)', 10],
+  ['CPU(%)', 6],
+  ['MEM(k)', 10],
+  ['MEM(%)', 6],
+  ['MAXMEM(k)', 10],
+  ['MAXMEM(%)', 9],
+  ['VCPUS', 5],
+  ['NETS', 4],
+  ['NETTX(k)', 8],
+  ['NETRX(k)', 8],
+  ['VBDS', 4],
+  ['VBD_OO', 8],
+  ['VBD_RD', 8],
+  ['VBD_WR', 8],
+  ['VBD_RSECT', 10],
+  ['VBD_WSECT', 10],
+  ['SSID', 4],
+]
+const KIB = 1024
 const CTRL_C = 3
 const ENTER_SCREEN = '\x1b[?1049h\x1b[?25l'
 const LEAVE_SCREEN = '\x1b[?25h\x1b[?1049l'
@@ -40,6 +62,7 @@ export const top: Verb = {
       otherwise: 'until q is typed; once where there is no terminal',
     },
     { name: 'batch', short: 'b', summary: 'print one table below the other' },
+    { name: 'full-name', short: 'f', summary: 'print names whole' },
     JSON_OPTION,
     HOST_OPTION,
   ],
@@ -57,7 +80,7 @@ export const top: Verb = {
     const delayMs = (args.number('delay') ?? 3) * 1000
     const most =
       args.number('iterations') ?? (isLive || args.flag('batch') ? Number.POSITIVE_INFINITY : 1)
-    const look = new Look(client, args.flag('json'))
+    const look = new Look(client, args.flag('json'), args.flag('full-name'))
     return isLive ? watch(look, delayMs, most, context) : print(look, delayMs, most, context)
   },
 }
@@ -111,12 +134,14 @@ async function watch(look: Look, delayMs: number, most: number, context: Context
 class Look {
   readonly #client: HostClient
   readonly #isJson: boolean
+  readonly #isFullName: boolean
   readonly #before = new Map<number, number>()
   #at = 0
 
-  constructor(client: HostClient, isJson: boolean) {
+  constructor(client: HostClient, isJson: boolean, isFullName: boolean) {
     this.#client = client
     this.#isJson = isJson
+    this.#isFullName = isFullName
   }
 
   async lines(): Promise<string[]> {
@@ -147,23 +172,44 @@ class Look {
       `${rows.length} domains: ${count('r')} running, ${count('b')} blocked, ${count('p')} paused, ` +
         `${count('c')} crashed, ${count('d')} dying, ${count('s')} shutdown`,
       `Mem: ${total}k total, ${total - free}k used, ${free}k free    CPUs: 1`,
-      HEAD,
-      ...rows.map(({ info, seconds, percent }) => row(info, seconds, percent, total)),
+      line(COLUMNS.map(([title]) => title)),
+      ...rows.map(({ info, seconds, percent }) => {
+        const name = this.#isFullName ? info.name : info.name.slice(0, 10)
+        return line([name, ...cells(info, seconds, percent, total)])
+      }),
     ]
   }
 }
 
-function row(info: DomainInfo, seconds: number, percent: number, total: number): string {
+function line(texts: readonly string[]): string {
+  return COLUMNS.map(([, width], i) => (texts[i] ?? '').padStart(width)).join(' ')
+}
+
+/** What stands behind the name. There are no out-of-request events, and no security labels. */
+function cells(info: DomainInfo, seconds: number, percent: number, total: number): string[] {
   const share = (kib: number) => ((100 * kib) / total).toFixed(1)
+  const { traffic } = info
+  const numbers = [
+    info.vcpus.length,
+    traffic.networks,
+    Math.floor(traffic.sentBytes / KIB),
+    Math.floor(traffic.receivedBytes / KIB),
+    traffic.disks,
+    0,
+    traffic.reads,
+    traffic.writes,
+    traffic.readSectors,
+    traffic.writtenSectors,
+    0,
+  ]
   return [
-    info.name.slice(0, 10).padStart(10),
     stateLetters(info),
-    String(Math.floor(seconds)).padStart(10),
-    percent.toFixed(1).padStart(6),
-    String(info.memoryKiB).padStart(10),
-    share(info.memoryKiB).padStart(6),
-    String(info.maxMemoryKiB).padStart(10),
-    share(info.maxMemoryKiB).padStart(9),
-    String(info.vcpus.length).padStart(5),
-  ].join(' ')
+    String(Math.floor(seconds)),
+    percent.toFixed(1),
+    String(info.memoryKiB),
+    share(info.memoryKiB),
+    String(info.maxMemoryKiB),
+    share(info.maxMemoryKiB),
+    ...numbers.map(String),
+  ]
 }

@@ -1,5 +1,6 @@
 // vcpu-list and vcpu-set: a domain's virtual processors.
 
+import { UserError } from '../base/errors.ts'
 import type { DomainInfo } from '../toolstack/domain-info.ts'
 import { UsageError } from './arguments.ts'
 import { domainVerb } from './domain-verb.ts'
@@ -46,6 +47,47 @@ function rows(info: DomainInfo): string {
 
 function number(value: number): string {
   return String(value).padStart(5)
+}
+
+export const vcpuPin = domainVerb({
+  name: 'vcpu-pin',
+  summary: 'say on which processors vCPUs may run: the host has one',
+  operands: 'domain-id vcpu hard [soft]',
+  leastOperands: 3,
+  mostOperands: 4,
+  options: [{ name: 'force', short: 'f', summary: 'for xl, where a guest may have pinned itself' }],
+  examples: [['xenolith vcpu-pin web all 0', 'as it is anyway']],
+  description: [
+    'There is one processor, 0, on which all vCPUs run. Masks that allow it ("all", "-", "0", or ' +
+      'a range with 0 in it) are taken and change nothing; others are refused.',
+  ],
+  work: async (client, domain, { operands: [, vcpu = '', ...masks] }) => {
+    const { vcpus, name } = await client.call('find', { domain })
+    if (vcpu !== 'all' && !vcpus.some(({ id }) => String(id) === vcpu)) {
+      throw new UserError(
+        `${name} has no vCPU ${vcpu}.`,
+        `It has ${vcpus.length}, counted from 0.`,
+        'Give one of them, or "all".',
+      )
+    }
+    const impossible = masks.find((mask) => !allowsFirst(mask))
+    if (impossible === undefined) return undefined
+    throw new UserError(
+      `${name} cannot be pinned to ${impossible}.`,
+      'The host has one processor, 0, on which all vCPUs run.',
+      'Give a mask that has it, such as "all". Shares are for sched-credit2 to say.',
+    )
+  },
+})
+
+/** Whether a list of processors as xl reads it (`2,4-6,^5`) has processor 0, or leaves all be. */
+function allowsFirst(mask: string): boolean {
+  if (mask === 'all' || mask === '-') return true
+  const parts = mask.split(',').map((part) => /^(\^?)(\d+)(?:-(\d+))?$/.exec(part))
+  const isList = parts.every((part) => part !== null)
+  const has = (isOut: boolean) =>
+    parts.some((part) => (part?.[1] === '^') === isOut && Number(part?.[2]) === 0)
+  return isList && has(false) && !has(true)
 }
 
 export const vcpuSet = domainVerb({

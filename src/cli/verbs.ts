@@ -21,8 +21,9 @@ import { run } from './run.ts'
 import { schedCredit2 } from './sched-credit2.ts'
 import { sysrq, trigger } from './signal-verbs.ts'
 import { top } from './top.ts'
+import { trace } from './trace.ts'
 import { uptime } from './uptime.ts'
-import { vcpuList, vcpuSet } from './vcpu-verbs.ts'
+import { vcpuList, vcpuPin, vcpuSet } from './vcpu-verbs.ts'
 import type { Verb } from './verb.ts'
 import { version } from './version.ts'
 import { vmList } from './vm-list.ts'
@@ -44,6 +45,7 @@ export const VERBS: readonly Verb[] = [
   top,
   vcpuList,
   vcpuSet,
+  vcpuPin,
   memSet,
   memMax,
   schedCredit2,
@@ -56,6 +58,7 @@ export const VERBS: readonly Verb[] = [
   networkAttach,
   networkDetach,
   pcap,
+  trace,
   configUpdate,
   sysrq,
   trigger,

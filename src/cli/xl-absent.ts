@@ -17,7 +17,6 @@ export const ABSENT_VERBS: readonly AbsentVerb[] = [
   ...absent('only HVM guests have drives whose discs change', ['cd-insert', 'cd-eject']),
   ...absent('domains cannot be saved yet', ['save', 'restore', 'dump-core'], true),
   ...absent('domains cannot move to another host', ['migrate', 'remus']),
-  ...absent('the host has one processor, on which all vCPUs run', ['vcpu-pin']),
   ...absent('there is one pool of processors', [
     'cpupool-create',
     'cpupool-list',
@@ -114,6 +113,7 @@ export const OWN_VERBS: readonly string[] = [
   'demo',
   'host',
   'pcap',
+  'trace',
   'completion',
   'bench',
   'version',

@@ -9,6 +9,7 @@ import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import type { PluggedVif } from '../toolstack/guest-networks.ts'
 import { formatVifSpec, parseVifSpec, type VifConfig } from '../toolstack/vif-config.ts'
 import { Capture } from './capture.ts'
+import type { Bridges } from './bridges.ts'
 import type { Gateways } from './gateways.ts'
 import type { CaptureSink, NetworkInfo, Packet } from './host-types.ts'
 import type { Gateway } from './passt.ts'
@@ -26,10 +27,11 @@ export interface PreparedVif {
 export async function prepareVifs(
   domain: string,
   vifs: readonly (VifConfig | string)[],
-  gateways: Gateways,
+  { gateways, bridges }: WaysOut,
   notice: (text: string) => void,
 ): Promise<PreparedVif[]> {
   const prepared: PreparedVif[] = []
+  const joined: string[] = []
   const warn = ({ message, hint }: SpecRemark) =>
     notice(`network interface: ${message}: ${hint ?? ''}`)
   try {
@@ -39,21 +41,35 @@ export async function prepareVifs(
       const what = `Network interface ${config.devid ?? i} of domain "${domain}"`
       const onEnd = (why: string) => notice(`${what} has lost its way to the outside. ${why}`)
       prepared.push({ config, uplink: await gateways.start(what, config, onEnd) })
+      if (config.bridge === undefined) continue
+      joined.push(config.bridge)
+      await bridges.join(config.bridge, notice)
     }
     return prepared
   } catch (error) {
     releaseVifs(prepared)
+    for (const bridge of joined) bridges.release(bridge)
     throw error
   }
+}
+
+/** They are in their places, or never will be. */
+export function settleVifs(prepared: readonly PreparedVif[], { bridges }: WaysOut): void {
+  for (const { config } of prepared) if (config.bridge !== undefined) bridges.release(config.bridge)
 }
 
 export function releaseVifs(prepared: readonly PreparedVif[]): void {
   for (const { uplink } of prepared) uplink?.close()
 }
 
-/** What a domain's interfaces need of its host. */
-export interface NetworkWorld {
+/** How frames of a host come to the outside. */
+export interface WaysOut {
   readonly gateways: Gateways
+  readonly bridges: Bridges
+}
+
+/** What a domain's interfaces need of its host. */
+export interface NetworkWorld extends WaysOut {
   /** Takes a remark about the domain. */
   readonly notice: (text: string) => void
   /** The guests' time, in nanoseconds since 1970. */
@@ -89,8 +105,8 @@ export class DomainNetworks {
 
   /** @throws UserError */
   async attach(vif: VifConfig | string): Promise<number> {
-    const { gateways, notice } = this.#world
-    const [prepared] = await prepareVifs(this.#guest.name, [vif], gateways, notice)
+    const { notice } = this.#world
+    const [prepared] = await prepareVifs(this.#guest.name, [vif], this.#world, notice)
     if (!prepared) return -1
     try {
       if (this.#guest.domain.isDying) throw isGone(this.#guest.name)
@@ -101,6 +117,8 @@ export class DomainNetworks {
     } catch (error) {
       releaseVifs([prepared])
       throw error
+    } finally {
+      settleVifs([prepared], this.#world)
     }
   }
 

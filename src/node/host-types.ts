@@ -5,6 +5,7 @@ import type { DiskInfo, VifInfo } from '../toolstack/device-info.ts'
 import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
+import type { TraceKind } from '../xen/trace.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
 export type TimeMode = 'virtual' | 'real'
@@ -18,7 +19,20 @@ export interface HostOptions {
   readonly translation?: Translation | undefined
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
+  /** How long waits last that do not say it; XENOLITH_TIMEOUT_MS or 60,000 if not given. */
+  readonly timeoutMs?: number | undefined
 }
+
+/** What a domain is to be; what is not given is as {@link DEFAULT_DOMAIN} has it. */
+export type DomainOptions = Partial<DomainConfig> & Pick<DomainConfig, 'kernel'>
+
+/** A small domain whose kernel talks on the console. */
+export const DEFAULT_DOMAIN = {
+  name: 'guest',
+  cmdline: 'console=hvc0',
+  memoryMiB: 256,
+  vcpus: 1,
+} as const
 
 export interface DomainConfig {
   readonly name: string
@@ -56,8 +70,8 @@ export interface DomainConfig {
   readonly capture?: string
   /** Its disks: specifications in xl's syntax, as text or read already. */
   readonly disks?: readonly (string | DiskSpec)[]
-  /** What to trace, such as `hypercalls`. */
-  readonly trace?: readonly string[]
+  /** What to print on standard error as it happens. */
+  readonly trace?: readonly TraceKind[]
 }
 
 /** The most urgent of the reasons for which a domain stops. */

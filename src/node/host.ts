@@ -9,26 +9,44 @@ import { addNanoseconds } from '../machine/time.ts'
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
+import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
+import type { StepResult } from '../xen/scheduler.ts'
+import type { TraceKind, TraceListener } from '../xen/trace.ts'
 import { nodeDecompressors } from './decompressors.ts'
+import { Bridges } from './bridges.ts'
 import { captureFile } from './capture.ts'
 import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
-import { DomainNetworks, type PreparedVif, prepareVifs, releaseVifs } from './domain-networks.ts'
+import {
+  DomainNetworks,
+  type PreparedVif,
+  prepareVifs,
+  releaseVifs,
+  settleVifs,
+  type WaysOut,
+} from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
-import { formatHypercall } from './hypercall-trace.ts'
-import type {
-  Domain,
-  DomainConfig,
-  DomainEnd,
-  EndReason,
-  Host as HostInterface,
-  HostOptions,
-  PhaseListener,
+import { GuestConsole } from './guest-console.ts'
+import {
+  DEFAULT_DOMAIN,
+  type Domain,
+  type DomainConfig,
+  type DomainEnd,
+  type DomainOptions,
+  type EndReason,
+  type Host as HostInterface,
+  type HostOptions,
+  type PhaseListener,
 } from './host-types.ts'
+import { PacketLog } from './packet-log.ts'
+import { formatTrace } from './trace-lines.ts'
+import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
 
 /** Causes of exits from translated code that the statistics name, the most frequent ones. */
 const EXITS_SHOWN = 20
+/** Lines of the console that an error quotes. */
+const QUOTED_LINES = 12
 /** How long the hypervisor runs before the event loop gets its turn. */
 const SLICE_MS = 8
 /** Virtual time starts here, so that a run does not depend on the day: 2026-01-01. */
@@ -38,16 +56,23 @@ const NS = 1e9
 const INIT_STARTS = /(Run \S+ as init process|xenolith demo: init)[^\n]*\n/
 const REASONS: readonly EndReason[] = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog']
 
-export class Host implements HostInterface {
+/** How long waits last that do not say it themselves. */
+const TIMEOUT_MS = 60_000
+
+export class Host implements HostInterface, Waited {
   readonly xen: XenHost
   readonly #time: HostOptions['time']
   readonly #guests = new Set<RunningDomain>()
   readonly #gateways: Gateways
+  readonly #bridges: Bridges
+  readonly #timeoutMs: number
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
 
   private constructor(options: HostOptions) {
     this.#time = options.time
+    this.#timeoutMs =
+      options.timeoutMs ?? (Number(process.env['XENOLITH_TIMEOUT_MS']) || TIMEOUT_MS)
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
     this.xen = new XenHost({
       time: options.time,
@@ -57,13 +82,20 @@ export class Host implements HostInterface {
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
     })
+    this.#bridges = new Bridges({
+      time: options.time,
+      switches: this.xen.switches,
+      onTraffic: () => this.wake(),
+    })
   }
 
   static async create(options: HostOptions): Promise<Host> {
     return new Host(options)
   }
 
-  async createDomain(config: DomainConfig): Promise<RunningDomain> {
+  /** @throws UserError when an image cannot be read or is none, or memory does not suffice */
+  async createDomain(options: DomainOptions): Promise<RunningDomain> {
+    const config: DomainConfig = { ...DEFAULT_DOMAIN, ...options }
     const started = performance.now()
     const kernelFile = await fileOf('kernel', config.kernel)
     const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
@@ -72,12 +104,13 @@ export class Host implements HostInterface {
     const notices = new Notices()
     const notice = (text: string) => notices.add(text)
     const capture = config.capture === undefined ? undefined : captureFile(config.capture)
-    const vifs = await prepareVifs(config.name, config.vifs ?? [], this.#gateways, notice)
-    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs)
+    const ways = { gateways: this.#gateways, bridges: this.#bridges }
+    const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)
+    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs, ways)
     if (config.isPaused) guest.domain.pause()
     guest.onComplaint = notice
     const networks = new DomainNetworks(guest, vifs, {
-      gateways: this.#gateways,
+      ...ways,
       notice,
       nowNs: () => this.#wallNs(),
       wake: () => this.wake(),
@@ -98,13 +131,18 @@ export class Host implements HostInterface {
       domain.reached('running')
       this.wake()
     }
-    if (config.trace?.includes('hypercalls')) {
-      this.xen.traceHypercalls((event) => process.stderr.write(`${formatHypercall(event)}\n`))
+    if (config.trace && config.trace.length > 0) {
+      domain.trace(config.trace, (record) => process.stderr.write(`${formatTrace(record)}\n`))
     }
     return domain
   }
 
-  #build(config: DomainConfig, images: GuestImages, vifs: readonly PreparedVif[]): GuestDomain {
+  #build(
+    config: DomainConfig,
+    images: GuestImages,
+    vifs: readonly PreparedVif[],
+    ways: WaysOut,
+  ): GuestDomain {
     const disks: GuestDisk[] = []
     try {
       disks.push(...openDisks(config.disks ?? []))
@@ -113,6 +151,8 @@ export class Host implements HostInterface {
       releaseVifs(vifs)
       closeDisks(disks)
       throw error
+    } finally {
+      settleVifs(vifs, ways)
     }
   }
 
@@ -142,6 +182,60 @@ export class Host implements HostInterface {
     this.stop()
     this.#isRunning = true
     this.#schedule()
+  }
+
+  /**
+   * Waits until `awaited` gives something, or a promise is settled: what a guest does meanwhile, it
+   * does. A host in virtual time that was not started runs only as long as something is waited for.
+   * @throws WaitError when that takes too long
+   */
+  async until<T>(
+    awaited: Promise<T> | (() => T | undefined),
+    options: WaitOptions = {},
+  ): Promise<T> {
+    const expired = () => {
+      const said = `It was waited for for ${this.timeoutMs(options) / 1000} s.`
+      const remedy = 'Allow more with timeoutMs.'
+      return new WaitError('timeout', 'What was waited for did not come.', said, remedy)
+    }
+    if (typeof awaited === 'function') return this.wait(awaited, options, expired)
+    let isSettled = false
+    const settled = () => {
+      isSettled = true
+    }
+    awaited.then(settled, settled)
+    await this.wait(() => isSettled || undefined, options, expired)
+    return awaited
+  }
+
+  wait<T>(find: () => T | undefined, options: WaitOptions, expired: () => Error): Promise<T> {
+    const { signal } = options
+    return waitFor(this, find, { timeoutMs: this.timeoutMs(options), signal }, expired)
+  }
+
+  timeoutMs({ timeoutMs }: WaitOptions): number {
+    return timeoutMs ?? this.#timeoutMs
+  }
+
+  startIfReal(): boolean {
+    if (this.#time === 'real') this.start()
+    return this.#isRunning
+  }
+
+  /** One round of all processors, of a host that was not started. */
+  step(): StepResult {
+    try {
+      return this.xen.step()
+    } catch (error) {
+      for (const domain of this.#guests) domain.failed(error)
+      throw error
+    }
+  }
+
+  /** Destroys its domains and stops. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop()
+    for (const domain of this.#guests) domain.destroy()
   }
 
   #wallNs(): bigint {
@@ -188,7 +282,7 @@ export class RunningDomain implements Domain {
   readonly id: number
   readonly name: string
   readonly ended: Promise<DomainEnd>
-  readonly console: Domain['console']
+  readonly console: GuestConsole
   readonly disks: DomainDisks
   readonly networks: DomainNetworks
   readonly #notices: Notices
@@ -199,6 +293,8 @@ export class RunningDomain implements Domain {
   readonly #listeners: PhaseListener[] = []
   readonly #reached = new Set<string>()
   #fail: (error: unknown) => void = () => {}
+  #end: DomainEnd | undefined
+  readonly #traces = new Set<() => void>()
   #line = ''
 
   constructor(
@@ -221,16 +317,95 @@ export class RunningDomain implements Domain {
     // Nobody may be waiting for the end; a failure is then seen by those who ask later.
     this.ended.catch(() => {})
     this.#fail = reject
-    guest.onShutdown = (reason) => resolve(this.#endOf(reason))
-    guest.console.listen((bytes) => this.#watch(bytes))
-    this.console = {
-      onOutput: (listener) => guest.console.listen(listener),
-      send: (bytes) => {
-        guest.console.write(bytes)
-        host.wake()
-      },
-      text: () => guest.console.scrollback.text(),
+    guest.onShutdown = (reason) => {
+      this.#end ??= this.#endOf(reason)
+      resolve(this.#end)
     }
+    guest.console.listen((bytes) => this.#watch(bytes))
+    this.console = new GuestConsole(guest.console, this)
+  }
+
+  /** How it has ended; undefined while it runs. */
+  get end(): DomainEnd | undefined {
+    return this.#end
+  }
+
+  wake(): void {
+    this.#host.wake()
+  }
+
+  /** Waits as {@link Host.until} does; fails as soon as the host has. */
+  async wait<T>(find: () => T | undefined, options: WaitOptions, expired: () => Error): Promise<T> {
+    const failure = this.ended.then(() => new Promise<never>(() => {}))
+    return Promise.race([this.#host.wait(find, options, expired), failure])
+  }
+
+  timeoutMs(options: WaitOptions): number {
+    return this.#host.timeoutMs(options)
+  }
+
+  /**
+   * Waits until the guest stops by itself.
+   * @throws WaitError with the console's last lines when it does not in time
+   */
+  async waitForEnd(options: WaitOptions = {}): Promise<DomainEnd> {
+    const limit = this.timeoutMs(options) / 1000
+    return this.wait(
+      () => this.#end,
+      options,
+      () => {
+        const lines = this.console.lastLines(QUOTED_LINES).map((line) => `  | ${line}`)
+        const why = [`It still ran after ${limit} s. The last lines of its console:`, ...lines]
+        const remedy = 'Allow more with timeoutMs, or end it with destroy().'
+        return new WaitError('timeout', `"${this.name}" did not end.`, why.join('\n'), remedy)
+      },
+    )
+  }
+
+  /**
+   * Asks the guest to switch itself off, and waits until it has.
+   * @throws UserError if its kernel has no drivers for that; WaitError when it takes too long
+   */
+  async shutdown(options: WaitOptions = {}): Promise<DomainEnd> {
+    askToShutDown(this.guest, 'poweroff')
+    this.wake()
+    return this.waitForEnd(options)
+  }
+
+  /**
+   * Tells what happens to the domain from now on; gives the function that ends it. `onEnd` is
+   * called when the domain is destroyed.
+   */
+  trace(
+    kinds: readonly TraceKind[],
+    listener: TraceListener,
+    onEnd: () => void = () => {},
+  ): () => void {
+    const stop = this.#host.xen.hypervisor.trace.listen(kinds, (record) => {
+      if (record.domid === this.id) listener(record)
+    })
+    const end = () => {
+      stop()
+      onEnd()
+    }
+    this.#traces.add(end)
+    return () => {
+      this.#traces.delete(end)
+      stop()
+    }
+  }
+
+  /** Keeps the frames that pass its network interfaces from now on. */
+  logPackets(): PacketLog {
+    return new PacketLog({
+      name: this.name,
+      listen: (listener) => this.networks.listen(listener),
+      wait: (find, options, expired) => this.wait(find, options, expired),
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.destroy()
   }
 
   onPhase(listener: PhaseListener): void {
@@ -263,6 +438,7 @@ export class RunningDomain implements Domain {
   destroy(): void {
     this.guest.destroy()
     this.networks.close()
+    for (const end of [...this.#traces]) end()
     this.#host.removed(this)
   }
 

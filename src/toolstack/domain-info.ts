@@ -26,6 +26,20 @@ export interface DomainInfo {
   readonly cap: number
   /** Seconds since it was created. */
   readonly uptime: number
+  readonly traffic: TrafficInfo
+}
+
+/** What has passed a domain's devices, as xentop counts it: those that it has now. */
+export interface TrafficInfo {
+  readonly networks: number
+  /** Bytes that the guest has sent and received. */
+  readonly sentBytes: number
+  readonly receivedBytes: number
+  readonly disks: number
+  readonly reads: number
+  readonly writes: number
+  readonly readSectors: number
+  readonly writtenSectors: number
 }
 
 export interface VcpuInfo {
@@ -54,7 +68,27 @@ export function domainInfo(guest: GuestDomain, createdAtNs: number, nowNs: numbe
     weight: domain.credit.weight,
     cap: domain.credit.cap,
     uptime: Math.max(0, nowNs - createdAtNs) / NS,
+    traffic: trafficInfo(guest),
   }
+}
+
+function trafficInfo(guest: GuestDomain): TrafficInfo {
+  const vifs = guest.networks.all.map(({ vif }) => vif.counters)
+  const disks = guest.disks.list().map(({ counters }) => counters)
+  return {
+    networks: vifs.length,
+    sentBytes: sum(vifs, 'sentBytes'),
+    receivedBytes: sum(vifs, 'receivedBytes'),
+    disks: disks.length,
+    reads: sum(disks, 'reads'),
+    writes: sum(disks, 'writes'),
+    readSectors: sum(disks, 'readSectors'),
+    writtenSectors: sum(disks, 'writtenSectors'),
+  }
+}
+
+function sum<K extends string>(counters: readonly Readonly<Record<K, number>>[], key: K): number {
+  return counters.reduce((total, one) => total + one[key], 0)
 }
 
 function vcpuInfo(vcpu: Vcpu): VcpuInfo {

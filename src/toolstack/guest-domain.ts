@@ -56,7 +56,7 @@ export class GuestDomain {
   readonly layout: PvhLayout
   readonly networks: GuestNetworks
   readonly disks: GuestDisks
-  /** Told, in one line, what is wrong with a device of the guest, once for each kind. */
+  /** Told, in one line and once, what is wrong with a device, the console or xenstore. */
   onComplaint: ((text: string) => void) | undefined
   /** What its balloon driver is asked for. */
   memoryTargetKiB: number
@@ -83,12 +83,14 @@ export class GuestDomain {
     this.memoryTargetKiB = config.memoryMiB * 1024
     this.layout = this.#build(images)
     const consolePage = this.#ringPage(SPECIAL_PAGES.console)
-    const onRefusal = (reason: string) => host.log(`d${domain.domid} ${this.#name}: ${reason}`)
-    this.console = new ConsoleRing(consolePage.page, { onRefusal })
+    this.console = new ConsoleRing(consolePage.page, {
+      onComplaint: (text) => this.onComplaint?.(`console: ${text}`),
+    })
     const consolePort = this.#connect(consolePage, () => this.console.onEvent())
     const storePage = this.#ringPage(SPECIAL_PAGES.xenstore)
     const storePort = this.#connect(storePage, () => store.onEvent())
-    const store = host.xenstored.introduceDomain(domain.domid, storePage.page)
+    const onStoreComplaint = (text: string) => this.onComplaint?.(`xenstore: ${text}`)
+    const store = host.xenstored.introduceDomain(domain.domid, storePage.page, onStoreComplaint)
     const { params } = domain
     params.set(HVM_PARAM_CONSOLE_PFN, BigInt(SPECIAL_PAGES.console))
     params.set(HVM_PARAM_CONSOLE_EVTCHN, BigInt(consolePort))

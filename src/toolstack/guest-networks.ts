@@ -21,6 +21,8 @@ const XEN_OUI = 0x0016_3e00_0000
 export class Switches {
   readonly #now: () => number
   readonly #switches = new Map<string, Switch>()
+  /** Told when an interface has left a switch. */
+  onReleased: () => void = () => {}
 
   constructor(now: () => number) {
     this.#now = now
@@ -134,6 +136,7 @@ export class GuestNetworks {
     vif.destroy()
     port.detach()
     this.#host.switches.released(bridge)
+    this.#host.switches.onReleased()
     uplink?.close()
   }
 

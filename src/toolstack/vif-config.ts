@@ -62,7 +62,7 @@ export const VIF_KEYS: ReadonlyMap<string, Key> = new Map(
     },
     bridge: {
       summary:
-        'the built-in switch that it is plugged into; xenbr0 if not given. Naming one also means gateway=none, unless that or a forward is given',
+        'the built-in switch that it is plugged into; xenbr0 if not given. Naming one also means gateway=none, unless that or a forward is given. If the machine has a bridge of that name, and root runs the host, the switch is joined to it',
       takes: 'a name of letters, digits, dots, dashes and underscores',
       read: (bridge: string) => (/^[\w.-]{1,64}$/.test(bridge) ? { bridge } : undefined),
     },

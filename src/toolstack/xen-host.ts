@@ -18,7 +18,7 @@ import { HostMemory } from '../x86/memory/host-memory.ts'
 import { RANDOM } from '../x86/state.ts'
 import type { Domain } from '../xen/domain.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
-import { Hypervisor, type HypercallEvent } from '../xen/hypervisor.ts'
+import { Hypervisor } from '../xen/hypervisor.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
@@ -97,8 +97,6 @@ export class XenHost {
   readonly xenstore: XenstoreClient
   readonly clock: Clock
   readonly switches: Switches
-  /** Takes lines for the host's log, such as what a hostile guest was refused. */
-  log: (line: string) => void = () => {}
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
@@ -139,11 +137,6 @@ export class XenHost {
     })
     this.xenstore = new XenstoreClient(this.xenstored)
     writeHostTree(this.xenstore)
-  }
-
-  /** Calls `listener` with every hypercall from now on; undefined ends it. */
-  traceHypercalls(listener: ((event: HypercallEvent) => void) | undefined): void {
-    this.hypervisor.onHypercall = listener
   }
 
   /**

@@ -14,6 +14,7 @@ import type { EventAbiName } from './event-abi.ts'
 import type { EventChannels } from './event-channels.ts'
 import { EventControl, type EventControlState } from './event-control.ts'
 import type { HostEvents } from './event-host.ts'
+import { PortState } from './event-port.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import type { GrantVersion } from './grant-entries.ts'
 import { type GrantParty, type GrantWorld, releaseAllGrants } from './grant-map.ts'
@@ -24,6 +25,7 @@ import { MAX_GFNS, P2mType, PhysMap, type PhysMapState } from './phys-map.ts'
 import { PlatformPorts, type PlatformPortsState } from './platform-ports.ts'
 import { SavedTimer, type SavedTimerState } from './saved-timer.ts'
 import { SharedInfo, type SharedInfoState } from './shared-info.ts'
+import type { Trace } from './trace.ts'
 import { Vcpu, type VcpuSave } from './vcpu.ts'
 
 /** What a domain is made with. */
@@ -61,6 +63,7 @@ export interface DomainWorld extends GrantWorld {
   readonly memory: FrameMemory
   readonly clock: Clock
   readonly timers: Timers
+  readonly trace: Trace
   /** Nanoseconds since the host started, as the running processor sees it. */
   now(): number
   channelsOf(domid: number): EventChannels | undefined
@@ -167,6 +170,9 @@ export class Domain implements GrantParty {
         for (const vcpu of this.vcpus) vcpu.wakeFromPoll(port)
       },
       hostEventsWanted: () => world.hostEventsWanted(),
+      onEvent: (port) => {
+        if (world.trace.events) this.#traceEvent(port)
+      },
     })
     this.channels = this.events.channels
     this.ports = new PlatformPorts(() => this.shutDown(SHUTDOWN_poweroff))
@@ -399,6 +405,25 @@ export class Domain implements GrantParty {
     invariant(mfn !== undefined, 'no frame is free for a new domain')
     memory.clear(mfn)
     return mfn
+  }
+
+  /** Tells a trace that an event has come for a port. */
+  #traceEvent(number: number): void {
+    const port = this.channels.port(number)
+    if (!port) return
+    const source =
+      port.state === PortState.interdomain
+        ? `d${port.remoteDomid}:${port.remotePort}`
+        : port.state === PortState.virq
+          ? `VIRQ ${port.source}`
+          : 'IPI'
+    this.world.trace.note({
+      kind: 'events',
+      now: this.now(),
+      domid: this.domid,
+      port: number,
+      source,
+    })
   }
 
   #watchdogBit(): void {

@@ -42,6 +42,8 @@ export interface EventChannelsOptions {
   readonly pirqCount: number
   /** The event channels of another domain. */
   readonly channelsOf: (domid: number) => EventChannels | undefined
+  /** Told of each event for a bound port, for a trace. */
+  readonly onEvent?: ((port: number) => void) | undefined
 }
 
 /** The plain form of {@link EventChannels}, without that of the ABI. */
@@ -222,7 +224,7 @@ export class EventChannels {
         return 0
       }
       case PortState.ipi:
-        this.#abi.setPending(number)
+        this.raise(number)
         return 0
       case PortState.unbound:
         return 0
@@ -233,7 +235,9 @@ export class EventChannels {
 
   /** An event for a port of this domain, whoever it comes from. */
   raise(number: number): void {
-    if (this.#ports.isBound(number)) this.#abi.setPending(number)
+    if (!this.#ports.isBound(number)) return
+    this.#options.onEvent?.(number)
+    this.#abi.setPending(number)
   }
 
   /** Raises a PIRQ, if it is bound. */

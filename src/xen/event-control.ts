@@ -35,6 +35,8 @@ export interface EventControlOptions extends EventTarget {
   /** A reference of the frame of the domain's own writable RAM at a guest frame. */
   readonly takeFrame: (gfn: bigint) => Mfn | undefined
   readonly hostEventsWanted: () => void
+  /** Told of each event for a bound port, for a trace. */
+  readonly onEvent?: ((port: number) => void) | undefined
 }
 
 /** How events are told, as saved. */
@@ -59,10 +61,10 @@ export class EventControl {
 
   constructor(options: EventControlOptions) {
     this.#options = options
-    const { domid, maxPort, vcpus, channelsOf } = options
+    const { domid, maxPort, vcpus, channelsOf, onEvent } = options
     const vcpuCount = Math.max(1, vcpus.length)
     this.channels = new EventChannels(
-      { domid, maxPort, vcpuCount, pirqCount: 0, channelsOf },
+      { domid, maxPort, vcpuCount, pirqCount: 0, channelsOf, onEvent },
       this.#ports,
       this.#firstAbi(),
     )

@@ -13,13 +13,20 @@ import {
   GNTST_general_error,
   GNTST_okay,
   GNTST_permission_denied,
+  GTF_readonly,
   GTF_sub_page,
   GTF_transitive,
   GTF_type_mask,
 } from './abi/grant-table.ts'
 import { DOMID_SELF } from './abi/xen.ts'
 import type { GrantParty, GrantWorld } from './grant-map.ts'
-import { grantableFrame, PIN_FULL, PIN_WRITERS } from './grant-table.ts'
+import {
+  grantableFrame,
+  isPinFull,
+  PIN_HOST_READ,
+  PIN_HOST_WRITE,
+  PIN_WRITERS,
+} from './grant-table.ts'
 
 const PAGE = 4096
 
@@ -121,13 +128,20 @@ function claimGrant(
   const { grants } = owner
   if (ref >= grants.entryCount) return GNTST_bad_gntref
   const active = grants.active(ref)
-  if (active.pin !== 0 && (active.domid !== domid || active.pin & PIN_FULL)) {
-    return GNTST_general_error
-  }
   const entry = grants.entries.read(ref)
+  if (active.pin !== 0) {
+    // It is mapped: what it gives is what it gave then, whatever the entry has become.
+    const isFull = isPinFull(active.pin, isReadOnly ? PIN_HOST_READ : PIN_HOST_WRITE)
+    if (active.domid !== domid || isFull) return GNTST_general_error
+    const isCovered = isReadOnly || (active.pin & PIN_WRITERS) !== 0
+    if (!isCovered) {
+      if (entry.flags & GTF_readonly) return GNTST_general_error
+      const mfn = grantableFrame(world.memory, owner.physMap, owner.domid, entry.gfn, false)
+      if (mfn === undefined) return GNTST_bad_page
+    }
+    return { mfn: active.mfn as Mfn, start: 0, length: PAGE }
+  }
   const isTransitive = grants.version === 2 && (entry.flags & GTF_type_mask) === GTF_transitive
-  const isCovered = active.pin !== 0 && (isReadOnly || (active.pin & PIN_WRITERS) !== 0)
-  if (isCovered && !isTransitive) return { mfn: active.mfn as Mfn, start: 0, length: PAGE }
   if (!grants.entries.permits(entry, domid, isReadOnly, false)) return GNTST_general_error
   if (isTransitive) {
     if (!mayFollow || entry.transitiveDomid === owner.domid) return GNTST_general_error

@@ -75,7 +75,8 @@ export class GrantEntries {
     if ((flags & GTF_type_mask) === GTF_transitive) {
       return {
         ...whole,
-        gfn: 0,
+        // What a frame would be, for who has mapped the grant before it became one of these.
+        gfn: Number(view.getBigUint64(8, true)),
         transitiveDomid: view.getUint16(4, true),
         transitiveRef: view.getUint32(8, true),
       }
@@ -91,8 +92,8 @@ export class GrantEntries {
   }
 
   /**
-   * May `domid` use the grant, and for writing if not `isReadOnly`. Mapping takes whole pages
-   * only; copying also takes parts of pages and transitive grants (version 2).
+   * May `domid` begin to use the grant, and for writing if not `isReadOnly`. While it does, only
+   * GTF_readonly counts of what the guest may change. Mapping takes whole pages only; copying also takes parts of pages and transitive grants (version 2).
    */
   permits(entry: GrantEntry, domid: number, isReadOnly: boolean, isMapping: boolean): boolean {
     if (entry.domid !== domid) return false

@@ -16,15 +16,16 @@ import {
   GNTST_general_error,
   GNTST_no_space,
   GNTST_okay,
+  GTF_readonly,
 } from './abi/grant-table.ts'
 import type { FrameMemory } from './frame-memory.ts'
 import {
   type ActiveGrant,
   type GrantTable,
   grantableFrame,
+  isPinFull,
   PIN_DEVICE_READ,
   PIN_DEVICE_WRITE,
-  PIN_FULL,
   PIN_HOST_READ,
   PIN_HOST_WRITE,
   PIN_WRITERS,
@@ -69,12 +70,7 @@ export function mapGrant(
     // What is there must not be a mapping itself; memory of the domain is put out of reach.
     const isFree = gfn < MAX_GFNS && local.physMap.typeOf(gfn) <= P2mType.mmio_dm
     return (flags & ~GNTMAP_readonly) === GNTMAP_host_map && isFree
-      ? (mfn) =>
-          local.physMap.set(
-            gfn,
-            mfn,
-            flags & GNTMAP_readonly ? P2mType.grant_map_ro : P2mType.grant_map_rw,
-          )
+      ? (mfn) => local.physMap.set(gfn, mfn, windowType(flags))
       : undefined
   })
 }
@@ -110,12 +106,16 @@ function pinGrant(
   const active: ActiveGrant = { ...remote.grants.active(ref) }
   if (active.pin !== 0) {
     const isTaken = active.domid !== local.domid || active.isSubPage
-    if (isTaken || active.pin & PIN_FULL) return fail(GNTST_general_error)
+    if (isTaken || isPinFull(active.pin, pinFor(flags))) return fail(GNTST_general_error)
   }
   const { entries } = remote.grants
   if (active.pin === 0 || (!isReadOnly && !(active.pin & PIN_WRITERS))) {
     const entry = entries.read(ref)
-    if (!entries.permits(entry, local.domid, isReadOnly, true)) return fail(GNTST_general_error)
+    const isAllowed =
+      active.pin === 0
+        ? entries.permits(entry, local.domid, isReadOnly, true)
+        : (entry.flags & GTF_readonly) === 0
+    if (!isAllowed) return fail(GNTST_general_error)
     if (active.pin === 0) {
       const mfn = grantableFrame(world.memory, remote.physMap, domid, entry.gfn, isReadOnly)
       if (mfn === undefined) return fail(GNTST_bad_page)
@@ -149,8 +149,9 @@ export function unmapGrant(
   if (request.address !== 0n && mapping.flags & GNTMAP_host_map) {
     const gfn = Number(request.address >> 12n)
     const type = local.physMap.typeOf(gfn)
-    const isGrant = type === P2mType.grant_map_rw || type === P2mType.grant_map_ro
-    if (!isGrant || local.physMap.frameOf(gfn) !== active.mfn) return GNTST_general_error
+    // Of the same rights: a window for writing must not outlive the pin that allows it.
+    const isSame = type === windowType(mapping.flags)
+    if (!isSame || local.physMap.frameOf(gfn) !== active.mfn) return GNTST_general_error
     local.physMap.remove(gfn)
     release(world, remote, mapping, active)
     local.grants.freeHandle(request.handle)
@@ -191,6 +192,10 @@ function release(
   active.pin -= pinFor(mapping.flags)
   remote.grants.settle(mapping.ref, active)
   world.memory.table.put(active.mfn as Mfn)
+}
+
+function windowType(flags: number): P2mType {
+  return flags & GNTMAP_readonly ? P2mType.grant_map_ro : P2mType.grant_map_rw
 }
 
 function pinFor(flags: number): number {

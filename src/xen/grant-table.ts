@@ -6,7 +6,7 @@
 
 import { invariant } from '../base/errors.ts'
 import type { Mfn } from '../machine/frame-table.ts'
-import { XEN_EBUSY, XEN_EINVAL, XEN_ENOMEM, XEN_ENOSYS } from './abi/errno.ts'
+import { XEN_EBUSY, XEN_EINVAL, XEN_ENOMEM, XEN_ENOSYS, XEN_ERANGE } from './abi/errno.ts'
 import {
   GNTTAB_NR_RESERVED_ENTRIES,
   GNTST_bad_gntref,
@@ -14,7 +14,7 @@ import {
   GNTST_okay,
   GTF_permit_access,
   GTF_reading,
-  GTF_sub_page,
+  GTF_transitive,
   GTF_type_mask,
   GTF_writing,
 } from './abi/grant-table.ts'
@@ -36,8 +36,10 @@ export const PIN_HOST_READ = 1 << 8
 export const PIN_DEVICE_WRITE = 1 << 16
 export const PIN_DEVICE_READ = 1 << 24
 export const PIN_WRITERS = 0x00ff00ff
-/** Set in any count: one more could overflow. */
-export const PIN_FULL = 0x80808080
+/** Could one more of each of the counts in `pins` overflow: whether their upper bits are set. */
+export function isPinFull(pin: number, pins: number): boolean {
+  return (pin & (pins << 7)) !== 0
+}
 
 /** What Xen knows about a grant in use. */
 export interface ActiveGrant {
@@ -203,6 +205,7 @@ export class GrantTable {
     for (const ref of this.#active.keys()) {
       if (ref >= GNTTAB_NR_RESERVED_ENTRIES) return -XEN_EBUSY
     }
+    if (version === 1 && !this.#areReservedPlain()) return -XEN_ERANGE
     const kept = this.#reservedEntries()
     if (version === 2 && !this.#growStatus(version)) return -XEN_ENOMEM
     this.#version = version
@@ -310,14 +313,23 @@ export class GrantTable {
     this.setActive(ref, active)
   }
 
-  /** The reserved grants that can live in both versions; others become invalid. */
+  /** Can the reserved grants be written as those of version 1: none transitive, no frame beyond. */
+  #areReservedPlain(): boolean {
+    return Array.from({ length: GNTTAB_NR_RESERVED_ENTRIES }, (_, ref) => {
+      const { flags, gfn } = this.#entries.read(ref)
+      const type = flags & GTF_type_mask
+      return type !== GTF_transitive && (type !== GTF_permit_access || gfn < 2 ** 32)
+    }).every(Boolean)
+  }
+
+  /** The reserved grants for the other version; version 1 takes none but those of access. */
   #reservedEntries(): { flags: number; domid: number; gfn: number; status: number }[] {
     return Array.from({ length: GNTTAB_NR_RESERVED_ENTRIES }, (_, ref) => {
       const { flags, domid, gfn } = this.#entries.read(ref)
       const status = this.#entries.status(ref) & (GTF_reading | GTF_writing)
-      const isPlain = (flags & GTF_type_mask) === GTF_permit_access && !(flags & GTF_sub_page)
+      const isKept = this.#version === 1 || (flags & GTF_type_mask) === GTF_permit_access
       const clean = flags & ~(GTF_reading | GTF_writing)
-      return isPlain
+      return isKept
         ? { flags: clean, domid, gfn, status }
         : { flags: 0, domid: 0, gfn: 0, status: 0 }
     })

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { UserError } from '../base/errors.ts'
 import { XEN_EFAULT, XEN_EINVAL, XEN_ENOSYS, XEN_EOPNOTSUPP, XEN_EPERM } from './abi/errno.ts'
 import * as abi from './abi/xen.ts'
-import type { HypercallEvent } from './hypervisor.ts'
+import type { HypercallRecord } from './trace.ts'
 import { HYPERCALLS } from './hypercalls/table.ts'
 import { RAX, RBX, RDI, RSI } from './processor.ts'
 import { NOWHERE, TestHost } from './testing/test-host.ts'
@@ -80,8 +80,11 @@ test('a debug hypervisor leaves poison in the registers of the arguments', () =>
 })
 
 test('a trace tells name, arguments and result', () => {
-  const events: HypercallEvent[] = []
-  const host = new TestHost({ onHypercall: (event) => events.push(event) })
+  const events: HypercallRecord[] = []
+  const host = new TestHost()
+  const stop = host.hypervisor.trace.listen(['hypercalls'], (record) => {
+    events.push(record as HypercallRecord)
+  })
   const guest = host.guest()
   guest.call(abi.__HYPERVISOR_sched_op, [3, NOWHERE])
   assert.equal(events.length, 1)
@@ -92,6 +95,9 @@ test('a trace tells name, arguments and result', () => {
     calls: 1,
     errors: 1,
   })
+  stop()
+  guest.call(abi.__HYPERVISOR_sched_op, [3, NOWHERE])
+  assert.equal(events.length, 1, 'it is over')
 })
 
 test('every hypercall has a name of its own from the header', () => {

@@ -31,6 +31,7 @@ import {
   type VcpuApic,
 } from './processor.ts'
 import { Scheduler, type SchedulerOptions, type StepResult } from './scheduler.ts'
+import { Trace } from './trace.ts'
 import type { Vcpu } from './vcpu.ts'
 import { VcpuHost } from './vcpu-host.ts'
 
@@ -44,18 +45,6 @@ const CALL_BYTES = 3n
 /** What a hypercall costs the host (Processor.exert): a short one, and a go of a long one. */
 const CALL_EFFORT = 10
 const BATCH_EFFORT = 2000
-
-/** One hypercall, as it is told to whoever traces. */
-export interface HypercallEvent {
-  readonly domid: number
-  readonly vcpu: number
-  readonly now: number
-  readonly name: string
-  readonly parameters: readonly string[]
-  readonly args: readonly bigint[]
-  /** The result; undefined when the call goes on later. */
-  readonly result: number | undefined
-}
 
 export interface HypervisorOptions extends SchedulerOptions {
   readonly frames: FrameTable
@@ -74,7 +63,6 @@ export interface HypervisorOptions extends SchedulerOptions {
   readonly hasGuestConsole?: boolean
   readonly onConsole?: (domain: Domain, text: Uint8Array) => void
   readonly onShutdown?: (domain: Domain) => void
-  readonly onHypercall?: (event: HypercallEvent) => void
 }
 
 /** The plain form of a {@link Hypervisor}. */
@@ -90,8 +78,7 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
   readonly timers: Timers
   readonly scheduler: Scheduler
   readonly counters = new HypercallCounters()
-  /** Changes while running, so that a trace can be switched on and off. */
-  onHypercall: ((event: HypercallEvent) => void) | undefined
+  readonly trace = new Trace()
   /** Domain 0. */
   readonly control: Domain
   readonly #options: HypervisorOptions
@@ -109,7 +96,6 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
     this.memory = new FrameMemory(options.frames, options.memory, options.written)
     this.clock = options.clock
     this.timers = options.timers
-    this.onHypercall = options.onHypercall
     this.scheduler = new Scheduler(this, options)
     this.control = new Domain(
       0,
@@ -290,15 +276,18 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
     call.vcpu.processor.exert(isDone ? CALL_EFFORT : BATCH_EFFORT)
     const operation = Number(BigInt.asUintN(32, args[0] ?? 0n))
     if (isDone) this.counters.note(number, known, operation, answer)
-    this.onHypercall?.({
-      domid: call.domain.domid,
-      vcpu: call.vcpu.id,
-      now: this.now(),
-      name: nameOf(number, known, known?.operations ? operation : undefined),
-      parameters: known?.parameters ?? [],
-      args: cut,
-      result: isDone ? answer : undefined,
-    })
+    if (this.trace.hypercalls) {
+      this.trace.note({
+        kind: 'hypercalls',
+        domid: call.domain.domid,
+        vcpu: call.vcpu.id,
+        now: this.now(),
+        name: nameOf(number, known, known?.operations ? operation : undefined),
+        parameters: known?.parameters ?? [],
+        args: cut,
+        result: isDone ? answer : undefined,
+      })
+    }
     return answer
   }
 

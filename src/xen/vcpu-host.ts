@@ -59,20 +59,28 @@ export class VcpuHost {
   }
 
   portRead(port: number, size: number): number {
-    return this.#vcpu.domain.ports.read(port, size)
+    const value = this.#vcpu.domain.ports.read(port, size)
+    this.#exit('in', port, BigInt(value >>> 0))
+    return value
   }
 
   portWrite(port: number, size: number, value: number): void {
+    this.#exit('out', port, BigInt(value >>> 0))
     this.#vcpu.domain.ports.write(port, size, value)
   }
 
   mmioRead(gpa: number, size: number): bigint {
     const offset = gpa - LAPIC_PAGE
-    if (offset < 0 || offset >= PAGE || size > 4) return (1n << BigInt(8 * size)) - 1n
-    return BigInt(this.#vcpu.apic.readMmio(offset, size) >>> 0)
+    const isNone = offset < 0 || offset >= PAGE || size > 4
+    const value = isNone
+      ? (1n << BigInt(8 * size)) - 1n
+      : BigInt(this.#vcpu.apic.readMmio(offset, size) >>> 0)
+    this.#exit('mmio read', gpa, value)
+    return value
   }
 
   mmioWrite(gpa: number, size: number, value: bigint): void {
+    this.#exit('mmio write', gpa, value)
     const offset = gpa - LAPIC_PAGE
     if (offset < 0 || offset >= PAGE || size > 4) return
     this.#vcpu.apic.writeMmio(offset, size, Number(BigInt.asUintN(32, value)))
@@ -80,6 +88,12 @@ export class VcpuHost {
   }
 
   readMsr(index: number): bigint | undefined {
+    const value = this.#readMsr(index)
+    this.#exit('rdmsr', index, value)
+    return value
+  }
+
+  #readMsr(index: number): bigint | undefined {
     if (isApicMsr(index)) return this.#vcpu.apic.readMsr(index)
     if (index === MSR_HYPERCALL_PAGE) return 0n
     if (index === MSR_TSC) return this.readTsc()
@@ -87,6 +101,7 @@ export class VcpuHost {
   }
 
   writeMsr(index: number, value: bigint): boolean {
+    this.#exit('wrmsr', index, value)
     if (isApicMsr(index)) {
       const isDone = this.#vcpu.apic.writeMsr(index, value)
       this.#world.deadlinesChanged(this.#vcpu)
@@ -103,6 +118,7 @@ export class VcpuHost {
 
   cpuid(leaf: number, subleaf: number): CpuidRegisters {
     const { domain, id } = this.#vcpu
+    this.#exit('cpuid', leaf)
     if (!isHypervisorLeaf(leaf)) return domain.config.cpuid?.(id, leaf, subleaf) ?? CPUID_ZERO
     return xenCpuid(leaf, subleaf, { domid: domain.domid, vcpu: id, tsc: domain.tsc })
   }
@@ -123,6 +139,14 @@ export class VcpuHost {
   writeTaskPriority(value: number): void {
     this.#vcpu.apic.taskPriority = value
     this.#vcpu.kick()
+  }
+
+  /** Tells a trace, if one wants to know, why guest code was left. */
+  #exit(what: string, at: number, value?: bigint): void {
+    const { domain, id } = this.#vcpu
+    const { trace } = domain.world
+    if (!trace.exits) return
+    trace.note({ kind: 'exits', now: domain.now(), domid: domain.domid, vcpu: id, what, at, value })
   }
 }
 

@@ -299,6 +299,10 @@ export class Vcpu {
     this.#state = state
     const now = this.domain.now()
     if (state === 'runnable') this.wokenAt = now
+    const { trace } = this.domain.world
+    if (trace.sched) {
+      trace.note({ kind: 'sched', now, domid: this.domain.domid, vcpu: this.id, state })
+    }
     // Processors of the host do not run out: who is runnable runs.
     const kind =
       state === 'down'

@@ -107,6 +107,51 @@ test('columns, flags and statuses are those of xl', () => {
   assert.equal(xenolith('unpause', 'web').status, 1)
 })
 
+test('vcpu-pin takes what changes nothing, and refuses what cannot be', () => {
+  for (const args of [
+    ['all', 'all', 'all'],
+    ['0', '0-3', '-'],
+    ['0', '0'],
+  ]) {
+    assert.equal(xenolith('vcpu-pin', 'web', ...args).status, 0, args.join(' '))
+  }
+  const refused = xenolith('vcpu-pin', 'web', '0', '1-3')
+  assert.equal(refused.status, 1)
+  assert.match(refused.err, /^web cannot be pinned to 1-3\.\nThe host has one processor, 0/)
+  assert.equal(xenolith('vcpu-pin', 'web', '7', 'all').status, 1)
+  assert.equal(xenolith('vcpu-pin', 'web', '0', '0-3,^0').status, 1)
+})
+
+test('debug-keys write what they show into the log', () => {
+  assert.equal(xenolith('debug-keys', 'hqegdarmc').status, 0)
+  const { out } = xenolith('dmesg')
+  for (const shown of [
+    / key 'd' => dump registers$/m,
+    /General information for domain 1 \(web\):$/m,
+    /Event channels of domain 1: 2 open of 1023$/m,
+    / {3}1 \[0\/0\]: s=3 n=0 d=0 p=\d+$/m,
+    /Grant table of domain 1: version 1, 1 frames of 64, 0 grants in use/m,
+    /\*\*\* d1v0 \(web\), blocked \*\*\*$/m,
+    / rip: 0000000000100002 {2}rflags: [0-9a-f]{16} {2}cpl: 0$/m,
+    /Timers: \d+ set, the next one in /m,
+    /sched=credit2 /m,
+  ]) {
+    assert.match(out, shown)
+  }
+  assert.equal(xenolith('debug-keys', 'Z').status, 1)
+})
+
+test('top has the columns of xentop', () => {
+  const { out } = xenolith('top', '-b', '-i', '1')
+  const head = out.split('\n').find((line) => line.includes('NAME')) ?? ''
+  assert.deepEqual(head.trim().split(/ +/), [
+    ...['NAME', 'STATE', 'CPU(sec)', 'CPU(%)', 'MEM(k)', 'MEM(%)', 'MAXMEM(k)', 'MAXMEM(%)'],
+    ...['VCPUS', 'NETS', 'NETTX(k)', 'NETRX(k)', 'VBDS', 'VBD_OO', 'VBD_RD', 'VBD_WR'],
+    ...['VBD_RSECT', 'VBD_WSECT', 'SSID'],
+  ])
+  assert.match(out, /^ {7}web -b---- .* 1 {4}0 {8}0 {8}0 {4}0 {8}0 {8}0 {8}0 {10}0 {10}0 {4}0$/m)
+})
+
 test('every verb that reads can print JSON', () => {
   for (const verb of [
     ['list'],
@@ -156,7 +201,14 @@ test('several hosts live side by side', () => {
   const stop = xenolith('host', '--stop', '--name', 'lab')
   assert.equal(stop.status, 1)
   assert.match(stop.err, /It has domains: other/)
-  assert.equal(xenolith('host', '--stop', '--force', '--name', 'lab').status, 0)
+  const forced = xenolith('host', '--stop', '--force', '--name', 'lab')
+  assert.equal(forced.status, 0)
+  assert.equal(forced.out, '')
+  assert.match(forced.err, /^host "lab" \(process \d+\) has stopped; destroyed other\n$/)
+  assert.ok(!existsSync(join(run, 'lab.sock')) && !existsSync(join(run, 'lab.xenstore')))
+  const again = xenolith('host', '--stop', '--name', 'lab')
+  assert.equal(again.status, 1)
+  assert.match(again.err, /^The host "lab" was not stopped\.\nIt does not run\.\n/)
 })
 
 test('two creates at once start one host', async () => {

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { plainText } from '../../src/cli/console-text.ts'
+import { plainText } from '../../src/node/console-text.ts'
 import type { Translation } from '../../src/node/host-types.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))

@@ -1,7 +1,7 @@
 // The demo guest through the library: a host in this process, a domain, and a shell to type into.
 
 import { setImmediate } from 'node:timers/promises'
-import { ConsoleText } from '../../src/cli/console-text.ts'
+import { ConsoleText } from '../../src/node/console-text.ts'
 import { demoGuest } from '../../src/node/debian-guests.ts'
 import { Host } from '../../src/node/host.ts'
 import type { Domain, DomainConfig, DomainEnd, HostOptions } from '../../src/node/host-types.ts'

@@ -70,6 +70,27 @@ test('a domain with maxmem balloons down to its memory, and mem-set moves it', a
   assert.match(await typed('head -n 1 /proc/meminfo'), /MemTotal: +1\d{5} kB/)
 })
 
+test('what a guest gives back is free, and mem-max holds one back that would take more', async () => {
+  const free = async () => Number((await xenolith('info', 'free_memory')).out)
+  const before = await free()
+  const low = await xenolith('mem-max', 'web', '200m')
+  assert.equal(low.status, 1)
+  assert.match(low.err, /cannot be 204800 KiB\.\nIts target is 229376 KiB/)
+  assert.equal((await xenolith('mem-max', 'web', '230m')).status, 0)
+  // As somebody who goes past the toolstack: the guest asks Xen for more than it may have.
+  const { xen } = server.served.table.host
+  xen.xenstore.write('/local/domain/1/memory/target', String(250 * 1024))
+  server.served.table.host.wake()
+  await until(async () => (await info()).memoryKiB >= 230 * 1024 - 1024, 'it takes what it may')
+  await typed('sleep 2')
+  assert.ok((await info()).memoryKiB <= 231 * 1024, 'and no more, but for the slack')
+  assert.equal((await xenolith('mem-set', 'web', '144m')).status, 0)
+  await until(async () => Math.abs((await info()).memoryKiB - 144 * 1024) < 1024, '144 MiB')
+  assert.ok(Math.abs((await free()) - before - 80) <= 2)
+  assert.equal((await xenolith('mem-set', 'web', '224m')).status, 0)
+  await until(async () => Math.abs((await info()).memoryKiB - 224 * 1024) < 1024, '224 MiB')
+})
+
 test('vCPUs beyond vcpus are off line, and vcpu-set lets the guest have them', async () => {
   assert.match((await xenolith('vcpu-list', 'web')).out, /^web +1 +1 {5}- {3}--p +\d\.\d {2}all/m)
   assert.equal((await xenolith('vcpu-set', 'web', '2')).status, 0)

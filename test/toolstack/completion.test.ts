@@ -34,7 +34,7 @@ function bash(...words: string[]): string[] {
 }
 
 test('bash completes verbs, options, choices, domains and files', () => {
-  assert.deepEqual(bash('vc'), ['vcpu-list', 'vcpu-set'])
+  assert.deepEqual(bash('vc'), ['vcpu-list', 'vcpu-pin', 'vcpu-set'])
   assert.equal(bash('').length, VERBS.length)
   assert.deepEqual(bash('destroy', ''), ['shop', 'web'])
   assert.deepEqual(bash('console', 'w'), ['web'])

@@ -51,7 +51,7 @@ function boot(start = 0) {
     out_prod: start,
   })
   const refusals: string[] = []
-  const console = new ConsoleRing(page, { onRefusal: (reason) => refusals.push(reason) })
+  const console = new ConsoleRing(page, { onComplaint: (reason) => refusals.push(reason) })
   const guest = new Guest(page, () => console.onEvent())
   const heard: string[] = []
   console.listen((bytes) => heard.push(new TextDecoder().decode(bytes)))

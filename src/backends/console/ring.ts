@@ -7,6 +7,8 @@ import { type RingPage, ringFill } from '../ring-page.ts'
 import { Scrollback, type ScrollbackState } from './scrollback.ts'
 
 const IN_SIZE = 1024
+/** Bytes of input that wait for a guest at most. */
+const MOST_INPUT = 1 << 20
 const OUT_SIZE = 2048
 
 export const xencons_interface = new Layout('xencons_interface', {
@@ -31,22 +33,23 @@ export interface ConsoleState {
 export interface ConsoleOptions {
   /** Bytes of output that are kept; 1 MiB by default. */
   readonly scrollbackSize?: number
-  /** Told once when the guest's indices are not those of a ring. */
-  readonly onRefusal?: (reason: string) => void
+  /** Told, once for each, what is wrong: indices that are those of no ring, input that is lost. */
+  readonly onComplaint?: (text: string) => void
 }
 
 export class ConsoleRing {
   readonly scrollback: Scrollback
   readonly #page: RingPage
-  readonly #onRefusal: (reason: string) => void
+  readonly #onComplaint: (text: string) => void
   readonly #listeners = new Set<(bytes: Uint8Array) => void>()
   #input = new Uint8Array()
   #isRefused = false
+  #isLost = false
 
   constructor(page: RingPage, options: ConsoleOptions = {}) {
     this.#page = page
     this.scrollback = new Scrollback(options.scrollbackSize)
-    this.#onRefusal = options.onRefusal ?? (() => {})
+    this.#onComplaint = options.onComplaint ?? (() => {})
   }
 
   /** Bytes of input for which the guest has had no room yet. */
@@ -60,11 +63,17 @@ export class ConsoleRing {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Types into the console. What does not fit the ring waits for the guest to read. */
+  /**
+   * Types into the console. What does not fit the ring waits for the guest to read; what would be
+   * more than 1 MiB then is lost, which is said once.
+   */
   write(bytes: Uint8Array): void {
-    const longer = new Uint8Array(this.#input.length + bytes.length)
+    const room = MOST_INPUT - this.#input.length
+    if (bytes.length > room) this.#lose()
+    const taken = bytes.subarray(0, room)
+    const longer = new Uint8Array(this.#input.length + taken.length)
     longer.set(this.#input)
-    longer.set(bytes, this.#input.length)
+    longer.set(taken, this.#input.length)
     this.#input = longer
     if (this.#feed()) this.#page.notify()
   }
@@ -140,10 +149,17 @@ export class ConsoleRing {
     this.#page.written(xencons_interface.offsetOf(field), 4)
   }
 
+  #lose(): void {
+    if (this.#isLost) return
+    this.#isLost = true
+    this.#onComplaint('what is typed is lost: it does not read its input')
+  }
+
   #refuse(ring: string, producer: number, consumer: number): undefined {
     if (this.#isRefused) return
     this.#isRefused = true
-    this.#onRefusal(`console ${ring} ring: producer ${producer}, consumer ${consumer}`)
+    const indices = `producer ${producer}, consumer ${consumer}`
+    this.#onComplaint(`the indices of its ${ring} ring are those of no ring (${indices}); it waits`)
   }
 }
 

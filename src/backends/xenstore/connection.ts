@@ -2,6 +2,7 @@
 // and transactions. Follows docs/misc/xenstore.txt; the order of checks is that of xenstored 4.17.
 // It knows nothing of transports: these hand it messages and empty its output queue.
 
+import type { ControlReply } from './control.ts'
 import { OutputQueue, type OutputQueueState } from './output-queue.ts'
 import { absolutePath, domainPath, isSpecial, isValidPath } from './path.ts'
 import { type Caller, formatPermission, parsePermissions, type Permissions } from './permissions.ts'
@@ -25,7 +26,8 @@ export interface Daemon {
   resume(domid: number): undefined | Errno
   setTarget(domid: number, target: number): undefined | Errno
   isIntroduced(domid: number): boolean
-  control(words: readonly string[]): string | undefined
+  /** Carries out a command of CONTROL. */
+  control(words: readonly string[]): ControlReply | Errno
   /** Whether there is a domain of this id that could own a node. */
   domainExists(domid: number): boolean
   /** Says who may be told of a special event. */
@@ -115,6 +117,11 @@ export class Connection {
     this.#transactions.clear()
   }
 
+  /** How many watches there are. */
+  get watches(): number {
+    return this.#watches.size
+  }
+
   /** The open transactions, in the order in which {@link save} counts them. */
   get transactions(): Transaction[] {
     return [...this.#transactions.values()]
@@ -200,7 +207,7 @@ export class Connection {
     switch (type) {
       case wire.XS_CONTROL: {
         const reply = daemon.control(words)
-        return reply === undefined ? 'EINVAL' : wire.encodeStrings(reply)
+        return wire.isErrno(reply) ? reply : wire.encodeStrings(reply.text)
       }
       case wire.XS_INTRODUCE:
         if (words.length < 3) return 'EINVAL'

@@ -22,6 +22,9 @@ export interface Quotas {
   readonly outputSize: number
 }
 
+/** Quotas that can be changed while the daemon runs. */
+export type MutableQuotas = { -readonly [K in keyof Quotas]: Quotas[K] }
+
 export const DEFAULT_QUOTAS: Quotas = {
   nodes: 1000,
   nodeSize: 2048,

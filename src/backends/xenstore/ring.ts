@@ -1,7 +1,8 @@
 // The ring transport: a guest's requests and the answers to it through a shared page.
 // Follows public/io/xs_wire.h (xenstore_domain_interface) and docs/misc/xenstore-ring.txt. The
 // guest writes the page as it likes: indices are read once and checked, and a guest whose ring is
-// broken is told why in the page and not served again, as xenstored 4.17 does.
+// broken is told why in the page and not served until it connects anew, as xenstored 4.17 does. Of
+// each thing that a guest does wrong the host is told once.
 
 import { Layout } from '../../base/layout.ts'
 import { type RingPage, ringFill } from '../ring-page.ts'
@@ -38,22 +39,35 @@ type Word = Exclude<Parameters<typeof xenstore_domain_interface.get>[2], 'req' |
 export interface RingState {
   readonly reader: MessageReaderState
   readonly isBroken: boolean
+  /** What the host was told already. */
+  readonly told: string[]
 }
+
+/** Told, once for each, what a guest did wrong: in words, and what that means for it. */
+export type RingComplaint = (text: string) => void
 
 export class XenstoreRing {
   readonly connection: Connection
   readonly #page: RingPage
   readonly #reader = new MessageReader()
   readonly #settle: () => void
+  readonly #onComplaint: RingComplaint
+  readonly #told = new Set<string>()
   #isBroken = false
   /** The guest's event is being answered, and one event will tell it of everything. */
   #isAnswering = false
 
   /** `settle` is called after each request, so that its events reach all clients in order. */
-  constructor(page: RingPage, connection: Connection, settle: () => void) {
+  constructor(
+    page: RingPage,
+    connection: Connection,
+    settle: () => void,
+    onComplaint: RingComplaint = () => {},
+  ) {
     this.#page = page
     this.connection = connection
     this.#settle = settle
+    this.#onComplaint = onComplaint
   }
 
   /** Whether the guest broke the ring and is no longer served. */
@@ -95,31 +109,34 @@ export class XenstoreRing {
 
   /** Writes what waits for the guest as far as there is room, and notifies it. */
   flush(): void {
+    if (this.connection.output.dropped > 0) this.#complain('events are lost: it does not read them')
     if (this.#isBroken || this.#isAnswering) return
     if (this.#sendAnswers() > 0) this.#page.notify()
   }
 
   save(): RingState {
-    return { reader: this.#reader.save(), isBroken: this.#isBroken }
+    return { reader: this.#reader.save(), isBroken: this.#isBroken, told: [...this.#told] }
   }
 
   restore(state: RingState): void {
     this.#reader.restore(state.reader)
     this.#isBroken = state.isBroken
+    this.#told.clear()
+    for (const text of state.told) this.#told.add(text)
   }
 
   /** Takes at most one request off the ring; gives the number of bytes taken. */
   #takeRequest(): number {
     const consumer = this.#get('req_cons')
     const fill = ringFill(this.#get('req_prod'), consumer, XENSTORE_RING_SIZE)
-    if (fill === undefined) return this.#break(XENSTORE_ERROR_RINGIDX)
+    if (fill === undefined) return this.#break(XENSTORE_ERROR_RINGIDX, 'request')
     let taken = 0
     while (taken < fill) {
       const bytes = this.#copyOut(consumer + taken, Math.min(fill - taken, this.#reader.wanted))
       taken += bytes.length
       const request = this.#reader.accept(bytes)
       if (request === undefined) continue
-      if (request === 'too-long') return this.#break(XENSTORE_ERROR_PROTO)
+      if (request === 'too-long') return this.#break(XENSTORE_ERROR_PROTO, 'request')
       this.#set('req_cons', consumer + taken)
       this.connection.receive(request)
       this.#settle()
@@ -134,7 +151,7 @@ export class XenstoreRing {
     const { output } = this.connection
     const producer = this.#get('rsp_prod')
     const fill = ringFill(producer, this.#get('rsp_cons'), XENSTORE_RING_SIZE)
-    if (fill === undefined) return this.#break(XENSTORE_ERROR_RINGIDX)
+    if (fill === undefined) return this.#break(XENSTORE_ERROR_RINGIDX, 'answer')
     let sent = 0
     for (
       let bytes = output.peek();
@@ -184,11 +201,22 @@ export class XenstoreRing {
     this.connection.output.clear()
   }
 
-  #break(error: number): 0 {
+  #break(error: number, ring: 'request' | 'answer'): 0 {
+    const what =
+      error === XENSTORE_ERROR_PROTO
+        ? 'a request announces more than 4096 bytes'
+        : `the indices of its ${ring} ring are those of no ring`
+    this.#complain(`${what}; it is not served until it connects anew`)
     this.#isBroken = true
     this.#forget()
     this.#set('error', error)
     this.#page.notify()
     return 0
+  }
+
+  #complain(text: string): void {
+    if (this.#told.has(text)) return
+    this.#told.add(text)
+    this.#onComplaint(text)
   }
 }

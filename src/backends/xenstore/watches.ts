@@ -45,6 +45,10 @@ export class Watches {
     return undefined
   }
 
+  get size(): number {
+    return this.#watches.length
+  }
+
   clear(): void {
     this.#watches = []
   }

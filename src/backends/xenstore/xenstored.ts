@@ -5,9 +5,10 @@
 import type { RingPage } from '../ring-page.ts'
 import { type ByteStream, StreamClient } from './byte-stream.ts'
 import { Connection, type ConnectionState, type Daemon } from './connection.ts'
+import { control, type ControlReply, type DomainUsage } from './control.ts'
 import { type Caller, MAY_READ, OWNS, type Permissions, rightsOf } from './permissions.ts'
-import { DEFAULT_QUOTAS, type Quotas } from './quotas.ts'
-import { type RingState, XenstoreRing } from './ring.ts'
+import { DEFAULT_QUOTAS, type MutableQuotas, type Quotas } from './quotas.ts'
+import { type RingComplaint, type RingState, XenstoreRing } from './ring.ts'
 import { Store, type StoreState } from './store.ts'
 import type { Transaction } from './transaction.ts'
 import type { Node } from './tree.ts'
@@ -61,7 +62,7 @@ const DOMID_SELF = 0x7ff0
 
 export class Xenstored implements Daemon {
   readonly store: Store
-  readonly quotas: Quotas
+  readonly quotas: MutableQuotas
   readonly #findPage: XenstoredOptions['findPage']
   readonly #domainExists: (domid: number) => boolean
   readonly #domains = new Map<number, Domain>()
@@ -73,7 +74,7 @@ export class Xenstored implements Daemon {
   #isSettling = false
 
   constructor(options: XenstoredOptions = {}) {
-    this.quotas = options.quotas ?? DEFAULT_QUOTAS
+    this.quotas = { ...(options.quotas ?? DEFAULT_QUOTAS) }
     this.#findPage = options.findPage
     this.#domainExists = options.domainExists ?? ((domid) => domid < DOMID_FIRST_RESERVED)
     this.store = new Store(this.quotas)
@@ -103,11 +104,12 @@ export class Xenstored implements Daemon {
 
   /**
    * Starts to serve a guest on its ring; call `onEvent` of the result when the guest notifies.
-   * A guest that is known already starts afresh, without watches and transactions.
+   * A guest that is known already starts afresh, without watches and transactions. `onComplaint`
+   * is told once of each thing that the guest does wrong.
    */
-  introduceDomain(domid: number, page: RingPage): XenstoreRing {
+  introduceDomain(domid: number, page: RingPage, onComplaint?: RingComplaint): XenstoreRing {
     const known = this.#domains.get(domid)
-    const { ring } = this.#addDomain(domid, page, known?.ring.connection)
+    const { ring } = this.#addDomain(domid, page, onComplaint, known?.ring.connection)
     ring.restart()
     if (!known) this.#fireSpecial('@introduceDomain')
     this.settle()
@@ -175,11 +177,20 @@ export class Xenstored implements Daemon {
     return domid === 0 || domid === DOMID_SELF || this.#domains.has(domid)
   }
 
-  /** Commands of CONTROL: their reply, or undefined for those that there are not. */
-  control([command, ...parameters]: readonly string[]): string | undefined {
-    if (parameters.length > 0) return undefined
-    if (command === 'help') return 'check\nhelp\n'
-    return command === 'check' ? 'OK' : undefined
+  control(words: readonly string[]): ControlReply | Errno {
+    return control(this, words)
+  }
+
+  /** What a domain uses of its quotas; undefined if it is not introduced. */
+  usageOf(domid: number): DomainUsage | undefined {
+    const connection = this.#domains.get(domid)?.ring.connection
+    if (!connection && domid !== 0) return undefined
+    return {
+      nodes: this.store.owned.get(domid) ?? 0,
+      watches: connection?.watches ?? 0,
+      transactions: connection?.transactions.length ?? 0,
+      outstanding: connection?.output.replies ?? 0,
+    }
   }
 
   domainExists(domid: number): boolean {
@@ -246,9 +257,10 @@ export class Xenstored implements Daemon {
   #addDomain(
     domid: number,
     page: RingPage,
+    onComplaint?: RingComplaint,
     connection = new Connection(this, { domid, isPrivileged: false }),
   ): Domain {
-    const ring = new XenstoreRing(page, connection, () => this.settle())
+    const ring = new XenstoreRing(page, connection, () => this.settle(), onComplaint)
     const domain = { domid, ring, isShutDown: false }
     this.#domains.set(domid, domain)
     return domain

@@ -2,10 +2,18 @@
 // have something to show here, with Xen's letters.
 
 import { UserError } from '../../base/errors.ts'
+import { PortState } from '../../xen/event-port.ts'
 import type { DomainTable } from './domain-table.ts'
 import type { ManagedDomain } from './managed-domain.ts'
 
 const KIB_PER_PAGE = 4
+/** Lines of one kind for one domain. */
+const MOST_LINES = 64
+/** In the order of their numbers. */
+const REGISTERS = [
+  ...['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'],
+  ...['r8 ', 'r9 ', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15'],
+]
 
 interface DebugKey {
   readonly what: string
@@ -17,6 +25,8 @@ const KEYS: Readonly<Record<string, DebugKey>> = {
     what: 'show this help',
     lines: () => Object.entries(KEYS).map(([key, { what }]) => ` key '${key}' => ${what}`),
   },
+  d: { what: 'dump registers', lines: forEach(registerLines) },
+  a: { what: 'dump timer queues', lines: timerLines },
   q: { what: 'dump domain (and guest debug) info', lines: forEach(domainLines) },
   e: { what: 'dump evtchn info', lines: forEach(eventLines) },
   g: { what: 'print grant table usage', lines: forEach(grantLines) },
@@ -62,13 +72,60 @@ function domainLines({ id, name, running }: ManagedDomain): string[] {
 
 function eventLines({ id, running }: ManagedDomain): string[] {
   const { channels, config } = running.guest.domain
-  const open = channels.boundPorts().length
-  return [`Event channels of domain ${id}: ${open} open of ${config.maxPort ?? 1023}`]
+  const bound = channels.boundPorts()
+  const flag = (isSet: boolean) => (isSet ? 1 : 0)
+  return [
+    `Event channels of domain ${id}: ${bound.length} open of ${config.maxPort ?? 1023}`,
+    '    port [p/m]',
+    ...cut(bound, (number) => {
+      const port = channels.port(number)
+      const bits = `${flag(channels.isPending(number))}/${flag(channels.isMasked(number))}`
+      const other = port?.remotePort ? ` d=${port.remoteDomid} p=${port.remotePort}` : ''
+      const source = port?.state === PortState.virq ? ` v=${port.source}` : ''
+      return `    ${String(number).padStart(4)} [${bits}]: s=${port?.state} n=${port?.vcpu}${other}${source}`
+    }),
+  ]
 }
 
 function grantLines({ id, running }: ManagedDomain): string[] {
-  const active = running.guest.domain.grants.activeGrants()
-  return [`Grants of domain ${id} in use by others: ${active.length}`]
+  const { grants } = running.guest.domain
+  const active = grants.activeGrants()
+  const { version, frameCount, maxFrames } = grants
+  return [
+    `Grant table of domain ${id}: version ${version}, ${frameCount} frames of ${maxFrames}, ` +
+      `${active.length} grants in use by others, ${grants.mappings().length} of others mapped`,
+    ...cut(active, ([ref, { domid, mfn, pin }]) => {
+      const frame = `mfn=0x${mfn.toString(16)}`
+      return `    ref ${ref}: d${domid} ${frame} pin=0x${(pin >>> 0).toString(16).padStart(8, '0')}`
+    }),
+  ]
+}
+
+function registerLines({ id, name, running }: ManagedDomain): string[] {
+  return running.guest.domain.vcpus.flatMap(({ id: vcpu, state, processor }) => {
+    const hex = (value: bigint) => BigInt.asUintN(64, value).toString(16).padStart(16, '0')
+    const general = REGISTERS.map((register, i) => `${register}: ${hex(processor.readRegister(i))}`)
+    const rows = [0, 4, 8, 12].map((i) => `    ${general.slice(i, i + 4).join('  ')}`)
+    return [
+      `*** d${id}v${vcpu} (${name}), ${state} ***`,
+      `    rip: ${hex(processor.rip)}  rflags: ${hex(BigInt(processor.rflags))}  cpl: ${processor.cpl}`,
+      ...rows,
+    ]
+  })
+}
+
+function timerLines(table: DomainTable): string[] {
+  const { hypervisor, clock } = table.host.xen
+  const { timers } = hypervisor
+  const next = timers.nextDeadline()
+  const wait = Number.isFinite(next) ? `${((next - clock.now()) / 1e6).toFixed(3)} ms` : 'never'
+  return [`Timers: ${timers.size} set, the next one in ${wait}`]
+}
+
+/** A line for each, up to a number that a log can bear. */
+function cut<T>(all: readonly T[], line: (one: T) => string): string[] {
+  const shown = all.slice(0, MOST_LINES).map(line)
+  return all.length > MOST_LINES ? [...shown, `    and ${all.length - MOST_LINES} more`] : shown
 }
 
 function runQueueLines(table: DomainTable): string[] {

@@ -66,7 +66,6 @@ export class DomainTable {
     this.host = host
     this.#options = options
     this.log = new HostLog(() => host.xen.clock.now())
-    host.xen.log = (line) => this.log.add(line)
   }
 
   /** In the order of their numbers. */

@@ -13,6 +13,7 @@ import {
   type Parameters,
   type Progress,
   type SentError,
+  TRACE_TYPE,
 } from './protocol.ts'
 
 /** A host process, as a client sees it. */
@@ -94,6 +95,26 @@ export class HostClient {
     sent.end()
     const response = await responseOf(sent)
     if (response.headers['content-type'] !== CAPTURE_TYPE) throw await firstError(response)
+    return response
+  }
+
+  /**
+   * What happens to a domain, of these kinds, as lines of text or JSON; ends with the domain, or
+   * with `signal`.
+   * @throws UserError if there is no such domain
+   */
+  async trace(
+    domain: string,
+    kinds: readonly string[],
+    isJson: boolean,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const query = new URLSearchParams({ domain, kinds: kinds.join() })
+    if (isJson) query.set('json', '')
+    const sent = this.#request('GET', `/v1/trace?${query.toString()}`, {}, signal)
+    sent.end()
+    const response = await responseOf(sent)
+    if (response.headers['content-type'] !== TRACE_TYPE) throw await firstError(response)
     return response
   }
 

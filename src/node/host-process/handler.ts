@@ -9,6 +9,8 @@ export interface OperationWorld {
   readonly name: string
   readonly time: TimeMode
   readonly table: DomainTable
+  /** The socket of xenstore. */
+  readonly xenstore: string
   /** Ends the host process, after the answer. */
   stop(): void
 }

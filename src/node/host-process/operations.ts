@@ -14,6 +14,7 @@ import {
   setVcpus,
   trigger,
 } from '../../toolstack/guest-control.ts'
+import { checkGuest } from '../../toolstack/guest-file/check-guest.ts'
 import { debugKey } from '../domains/debug-keys.ts'
 import type { DomainTable } from '../domains/domain-table.ts'
 import { DEVICE_OPERATIONS } from './device-operations.ts'
@@ -41,12 +42,14 @@ export const OPERATIONS: Handlers<OperationName> = {
   find: ({ table }, { domain }) => table.info(table.find(domain)),
   file: ({ table }, { domain }) => table.find(domain).file,
   create: async ({ table }, { guest, isPaused }, progress) => {
+    checkGuest(guest)
     const managed = await table.create(guest, isPaused, (phase, ms, detail) =>
       progress({ phase, ms, detail }),
     )
     return table.info(managed)
   },
   'config-update': ({ table }, { domain, guest }) => {
+    checkGuest(guest)
     const managed = table.find(domain)
     // Its name and its UUID are those of the domain, whatever the file says.
     managed.file = { ...guest, name: managed.name, uuid: managed.file.uuid }
@@ -122,7 +125,7 @@ function onGuest<K extends GuestOperation>(
   }
 }
 
-function hostInfo({ name, time, table }: OperationWorld): HostInfo {
+function hostInfo({ name, time, table, xenstore }: OperationWorld): HostInfo {
   const { frames, clock } = table.host.xen
   const { heapTotal, external } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
@@ -133,6 +136,7 @@ function hostInfo({ name, time, table }: OperationWorld): HostInfo {
     version: manifest.version,
     protocol: PROTOCOL_VERSION,
     time,
+    xenstore,
     uptime: clock.now() / 1e9,
     totalMemoryKiB: frames.frames * KIB_PER_PAGE,
     freeMemoryKiB: frames.freeFrames * KIB_PER_PAGE,

@@ -15,6 +15,8 @@ const OTHERS = 0o077
 export interface HostPlaces {
   readonly folder: string
   readonly socket: string
+  /** The socket of xenstore: what XENSTORED_PATH is for Xen's own tools. */
+  readonly xenstore: string
   /** Held while a host starts. */
   readonly lock: string
   /** What the host process prints. */
@@ -38,14 +40,16 @@ export function placesOf(name: string, env: Environment): HostPlaces {
   }
   const folder = runtimeFolder(env)
   const socket = join(folder, `${name}.sock`)
-  if (Buffer.byteLength(socket) > LONGEST_PATH) {
+  const xenstore = join(folder, `${name}.xenstore`)
+  if (Buffer.byteLength(xenstore) > LONGEST_PATH) {
     throw new UserError(
-      `The host cannot have its socket at ${socket}.`,
+      `The host cannot have its socket at ${xenstore}.`,
       `The path of a Unix socket is ${LONGEST_PATH} bytes long at most.`,
       'Set XENOLITH_RUNTIME_DIR to a shorter folder.',
     )
   }
-  return { folder, socket, lock: join(folder, `${name}.lock`), log: join(folder, `${name}.log`) }
+  const beside = (ending: string) => join(folder, `${name}.${ending}`)
+  return { folder, socket, xenstore, lock: beside('lock'), log: beside('log') }
 }
 
 function runtimeFolder(env: Environment): string {

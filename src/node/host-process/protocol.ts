@@ -20,6 +20,8 @@ export interface HostInfo {
   readonly version: string
   readonly protocol: number
   readonly time: TimeMode
+  /** The socket of xenstore: what XENSTORED_PATH is for Xen's own tools. */
+  readonly xenstore: string
   /** Seconds since it started. */
   readonly uptime: number
   readonly totalMemoryKiB: number
@@ -107,6 +109,9 @@ export type AnswerLine =
 
 /** The type of what GET /v1/capture answers: pcapng, of all interfaces of a domain. */
 export const CAPTURE_TYPE = 'application/x-pcapng'
+
+/** The type of what GET /v1/trace answers: a record of a domain a line, as text or as JSON. */
+export const TRACE_TYPE = 'text/plain; charset=utf-8'
 
 /** A line of GET /v1/events. */
 export type EventLine = DomainEvent

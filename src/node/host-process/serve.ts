@@ -4,6 +4,7 @@ import { rmSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { DomainTable } from '../domains/domain-table.ts'
 import { Host } from '../host.ts'
+import { serveXenstore, type XenstoreSocket } from '../xenstore-socket.ts'
 import type { HostOptions } from '../host-types.ts'
 import { claimSocket } from './claim.ts'
 import { placesOf } from './places.ts'
@@ -19,6 +20,8 @@ export interface ServeOptions extends HostOptions {
 /** A host process that is being served. */
 export interface ServedHost {
   readonly socket: string
+  /** The socket of xenstore. */
+  readonly xenstore: string
   readonly table: DomainTable
   /** Resolves when it was stopped; rejects when the host has failed. */
   readonly stopped: Promise<void>
@@ -39,12 +42,15 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
   stopped.catch(() => {})
   const table = new DomainTable(host, { hasRandomUuids: time === 'real', onFailure: reject })
   let isStopping = false
+  let store: XenstoreSocket | undefined = undefined
   const stop = async (): Promise<void> => {
     if (isStopping) return stopped
     isStopping = true
     clearInterval(timer)
     table.close()
     host.stop()
+    // Together with the socket: whoever finds that gone finds all of it gone.
+    const storeClosed = store?.close()
     rmSync(places.socket, { force: true })
     const closed = new Promise<void>((done) => server.close(() => done()))
     // The last words get their time; a client that keeps its end open does not keep the host.
@@ -52,18 +58,22 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
       for (const socket of sockets) socket.destroy()
     }, CLOSING_MS).unref()
     server.closeIdleConnections()
-    await closed
+    await Promise.all([closed, storeClosed])
     resolve()
   }
   // After the answer has gone out.
   const stopSoon = () => setTimeout(() => void stop(), 20)
-  const server = makeServer({ name, time, table, stop: stopSoon }, reject)
+  const world = { name, time, table, xenstore: places.xenstore, stop: stopSoon }
+  const server = makeServer(world, reject)
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
   })
   await claimSocket(server, places, name)
+  // The name is ours: what lies there was left by one that was killed.
+  rmSync(places.xenstore, { force: true })
+  store = await serveXenstore(host.xen.xenstored, places.xenstore, () => host.wake())
   host.start()
   table.log.add(`host "${name}" started, ${time} time`)
   let idleSince = performance.now()
@@ -75,5 +85,5 @@ export async function serveHost(options: ServeOptions): Promise<ServedHost> {
   const timer =
     lingerMs === undefined ? undefined : setInterval(lookAround, lingerMs / LINGER_CHECKS)
   timer?.unref()
-  return { socket: places.socket, table, stopped, stop }
+  return { socket: places.socket, xenstore: places.xenstore, table, stopped, stop }
 }

@@ -14,7 +14,9 @@ import {
   CONSOLE_PROTOCOL,
   type OperationName,
   type SentError,
+  TRACE_TYPE,
 } from './protocol.ts'
+import { streamTrace } from './trace-connection.ts'
 
 const MOST_BODY_BYTES = 1 << 20
 /** An event stream that is not read is closed when so much waits. */
@@ -43,6 +45,9 @@ async function handle(
   if (request.method === 'GET' && path === '/v1/capture') {
     return streamCapture(world, request, response)
   }
+  if (request.method === 'GET' && path === '/v1/trace') {
+    return streamOrError(response, TRACE_TYPE, () => streamTrace(world, request, response))
+  }
   const name = path.startsWith('/v1/') ? path.slice('/v1/'.length) : ''
   if (request.method !== 'POST' || !Object.hasOwn(OPERATIONS, name)) {
     response.writeHead(404, { 'content-type': 'text/plain' })
@@ -70,6 +75,19 @@ async function handle(
     send({ error: sentError(error) })
   }
   response.end()
+}
+
+/** Begins a stream; what hinders that is answered as a line. */
+function streamOrError(response: ServerResponse, type: string, begin: () => () => void): void {
+  try {
+    const stop = begin()
+    response.writeHead(200, { 'content-type': type })
+    response.flushHeaders()
+    response.on('close', stop)
+  } catch (error) {
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+    response.end(`${JSON.stringify({ error: sentError(error) })}\n`)
+  }
 }
 
 function sentError(error: unknown): SentError {

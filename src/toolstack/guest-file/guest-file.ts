@@ -60,7 +60,20 @@ const DEFAULT_MEMORY_MIB = 32
 const MOST_MEMORY_MIB = 2 ** 20
 const MOST_VCPUS = 128
 const LONGEST_NAME = 255
-const ACTIONS = ['destroy', 'restart', 'rename-restart', 'preserve'] as const
+/** By key of xl.cfg, the least and the most that a number may be. */
+export const LIMITS = {
+  memory: [1, MOST_MEMORY_MIB],
+  maxmem: [1, MOST_MEMORY_MIB],
+  vcpus: [1, MOST_VCPUS],
+  maxvcpus: [1, MOST_VCPUS],
+  cpu_weight: [1, 65535],
+  cap: [0, 100 * MOST_VCPUS],
+  max_event_channels: [LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS],
+  max_grant_frames: [1, 1024],
+  max_maptrack_frames: [0, 16384],
+  max_grant_version: [1, 2],
+} as const
+export const ACTIONS = ['destroy', 'restart', 'rename-restart', 'preserve'] as const
 
 /**
  * Reads the sources one after the other, as one file: what comes later overrides.
@@ -154,21 +167,17 @@ function guestOf(
     commandLine: commandLineOf(settings),
     ...memoryOf(settings),
     ...vcpusOf(settings),
-    weight: settings.number('cpu_weight', 1, 65535) ?? DEFAULT_WEIGHT,
-    cap: settings.number('cap', 0, 100 * MOST_VCPUS) ?? 0,
+    weight: numberOf(settings, 'cpu_weight') ?? DEFAULT_WEIGHT,
+    cap: numberOf(settings, 'cap') ?? 0,
     onPoweroff: actionOf(settings, 'on_poweroff', 'destroy'),
     onReboot: actionOf(settings, 'on_reboot', 'restart'),
     onWatchdog: actionOf(settings, 'on_watchdog', 'destroy'),
     onCrash: actionOf(settings, 'on_crash', 'destroy'),
     eventChannelAbi: settings.choices('event_channel_abi', EVENT_ABI_NAMES),
-    maxEventChannels: settings.number(
-      'max_event_channels',
-      LEAST_EVENT_CHANNELS,
-      MOST_EVENT_CHANNELS,
-    ),
-    maxGrantFrames: settings.number('max_grant_frames', 1, 1024),
-    maxMaptrackFrames: settings.number('max_maptrack_frames', 0, 16384),
-    maxGrantVersion: settings.number('max_grant_version', 1, 2),
+    maxEventChannels: numberOf(settings, 'max_event_channels'),
+    maxGrantFrames: numberOf(settings, 'max_grant_frames'),
+    maxMaptrackFrames: numberOf(settings, 'max_maptrack_frames'),
+    maxGrantVersion: numberOf(settings, 'max_grant_version'),
     disks: settings.strings('disk').map((spec) => specOf(spec, parseDiskSpec)),
     vifs: settings
       .strings('vif')
@@ -187,19 +196,24 @@ function commandLineOf(settings: Settings): string {
 }
 
 function memoryOf(settings: Settings): { memoryMiB: number; maxMemoryMiB: number } {
-  const most = settings.number('maxmem', 1, MOST_MEMORY_MIB)
-  const memoryMiB = settings.number('memory', 1, MOST_MEMORY_MIB) ?? most ?? DEFAULT_MEMORY_MIB
+  const most = numberOf(settings, 'maxmem')
+  const memoryMiB = numberOf(settings, 'memory') ?? most ?? DEFAULT_MEMORY_MIB
   const maxMemoryMiB = most ?? memoryMiB
   if (maxMemoryMiB >= memoryMiB) return { memoryMiB, maxMemoryMiB }
   throw atValue(settings, 'maxmem', `maxmem is below memory`, `memory is ${memoryMiB}`)
 }
 
 function vcpusOf(settings: Settings): { vcpus: number; maxVcpus: number } {
-  const most = settings.number('maxvcpus', 1, MOST_VCPUS)
-  const vcpus = settings.number('vcpus', 1, MOST_VCPUS) ?? most ?? 1
+  const most = numberOf(settings, 'maxvcpus')
+  const vcpus = numberOf(settings, 'vcpus') ?? most ?? 1
   const maxVcpus = most ?? vcpus
   if (maxVcpus >= vcpus) return { vcpus, maxVcpus }
   throw atValue(settings, 'maxvcpus', `maxvcpus is below vcpus`, `vcpus is ${vcpus}`)
+}
+
+function numberOf(settings: Settings, key: keyof typeof LIMITS): number | undefined {
+  const [least, most] = LIMITS[key]
+  return settings.number(key, least, most)
 }
 
 function actionOf(settings: Settings, key: string, otherwise: EndAction): EndAction {

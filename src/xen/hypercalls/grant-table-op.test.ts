@@ -11,6 +11,7 @@ import {
   XEN_EINVAL,
   XEN_ENOSYS,
   XEN_EPERM,
+  XEN_ERANGE,
   XEN_ESRCH,
 } from '../abi/errno.ts'
 import * as abi from '../abi/grant-table.ts'
@@ -309,6 +310,41 @@ test('set_version keeps the reserved grants, drops the others, and refuses while
     [1],
   )
   assert.deepEqual([version.result, version.version], [0, 2])
+})
+
+test('version 1 is refused while a reserved grant cannot be written in it', () => {
+  const { giver } = pair()
+  assert.equal(setVersion(giver, 2).result, 0)
+  const reserved = (entry: Uint8Array) => giver.put(TABLE_GFN * 4096 + 16 * 3, entry)
+  reserved(abi.grant_entry_v2_transitive.encode(64, { 'transitive.hdr.flags': abi.GTF_transitive }))
+  assert.equal(setVersion(giver, 1).result, -XEN_ERANGE)
+  const access = { 'full_page.hdr.flags': abi.GTF_permit_access, 'full_page.hdr.domid': 7 }
+  reserved(
+    abi.grant_entry_v2_full_page.encode(64, { ...access, 'full_page.frame': 0x1_0000_0000n }),
+  )
+  assert.equal(setVersion(giver, 1).result, -XEN_ERANGE)
+  assert.equal(giver.domain.grants.version, 2)
+  reserved(abi.grant_entry_v2_full_page.encode(64, { ...access, 'full_page.frame': 0xfffff000n }))
+  assert.equal(setVersion(giver, 1).result, 0)
+  const kept = abi.grant_entry_v1.decode(64, giver.get(TABLE_GFN * 4096 + 8 * 3, 8))
+  assert.deepEqual(kept, { flags: abi.GTF_permit_access, domid: 7, frame: 0xfffff000 })
+})
+
+test('while a grant is mapped only its read-only flag counts for further uses, as on Xen', () => {
+  const { host, giver, taker } = pair()
+  const { domid } = taker.domain
+  const third = host.guest()
+  grant(giver, 9, domid)
+  assert.equal(map(taker, giver, 9, READ).status, abi.GNTST_okay)
+  grant(giver, 9, third.domain.domid, abi.GTF_permit_access | abi.GTF_readonly)
+  assert.equal(map(taker, giver, 9, HOST, WINDOW_GFN + 1).status, abi.GNTST_general_error)
+  grant(giver, 9, third.domain.domid)
+  const second = map(taker, giver, 9, HOST, WINDOW_GFN + 1)
+  assert.equal(second.status, abi.GNTST_okay)
+  // A window for writing is only given back with the mapping that is for writing.
+  assert.equal(unmap(taker, 0, WINDOW_GFN + 1).status, abi.GNTST_general_error)
+  assert.equal(unmap(taker, second.handle, WINDOW_GFN).status, abi.GNTST_general_error)
+  assert.equal(unmap(taker, second.handle, WINDOW_GFN + 1).status, abi.GNTST_okay)
 })
 
 test('a host may forbid version 2', () => {
