@@ -10,9 +10,10 @@ import { extlinuxMenu } from './extlinux.ts'
 import { MOST_CONFIG_BYTES } from './grub/commands.ts'
 import { grubMenu } from './grub/grub-menu.ts'
 import type { BootloaderOptions } from './pygrub-arguments.ts'
-import { type FilePlace, type Volume, Volumes } from './volumes.ts'
+import { shownText } from './shown-text.ts'
+import { type FilePlace, type Volume, type VolumeSet, Volumes } from './volumes.ts'
 
-type ReadMenu = (volumes: Volumes, volume: Volume, path: string, text: string) => BootMenu
+type ReadMenu = (volumes: VolumeSet, volume: Volume, path: string, text: string) => BootMenu
 
 /** Where configurations lie, in the order in which they are looked for: pygrub's, and two more. */
 export const CONFIGURATIONS: readonly (readonly [path: string, read: ReadMenu])[] = [
@@ -33,6 +34,9 @@ export const CONFIGURATIONS: readonly (readonly [path: string, read: ReadMenu])[
 const MOST_KERNEL_BYTES = 2 ** 28
 /** Ramdisks follow each other at multiples of this. */
 const RAMDISK_ALIGNMENT = 4
+/** Of what comes from the disk, in characters. */
+const LONGEST_NAME = 200
+const LONGEST_ERROR = 1500
 /** Entries named in an error. */
 const MOST_NAMED = 20
 
@@ -68,11 +72,12 @@ export function bootFromDisk(
       kernel: read(volumes, choice.kernel, 'kernel', MOST_KERNEL_BYTES),
       ramdisk: readRamdisks(volumes, choice.ramdisks, mostRamdiskBytes),
       commandLine: args,
-      chosen,
+      chosen: shownText(chosen, LONGEST_NAME),
     }
   } catch (error) {
     if (!(error instanceof ImageError)) throw error
-    throw new UserError(`Cannot boot from the disk ${disk.source}.`, error.message, REMEDY)
+    const why = shownText(error.message, LONGEST_ERROR)
+    throw new UserError(`Cannot boot from the disk ${disk.source}.`, why, REMEDY)
   }
 }
 
@@ -86,21 +91,33 @@ function findChoice(
 ): { choice: BootChoice; chosen: string } {
   if (options.kernel !== undefined) return namedFiles(volumes, options.kernel, options.ramdisk)
   const without: string[] = []
+  const wrong: string[] = []
   for (const volume of volumes.all) {
-    const found = findMenu(volumes, volume)
-    if (!found) {
+    try {
+      const found = findMenu(volumes, volume)
+      if (found) return chooseFrom(found, volume, options.entry)
       const what = `${volume.title} (${volume.fs.kind}) has none of grub.cfg and extlinux.conf`
       without.push(`${what} where they belong${dirtyRemark(volume)}`)
-      continue
+    } catch (error) {
+      // Another volume may have a better one.
+      if (!(error instanceof ImageError)) throw error
+      wrong.push(error.message)
     }
-    const { menu, path } = found
-    const where = `${volume.title}, ${path}`
-    const entry = chosenEntry(menu, options.entry, where)
-    return { choice: inFile(where, () => entry.choose()), chosen: `"${entry.title}" of ${where}` }
   }
+  if (wrong.length > 0) throw new ImageError(wrong.join(' '))
   throw new ImageError(
-    `There is no boot configuration: ${[...without, ...volumes.others].join('; ') || 'it is empty'}.`,
+    `There is no boot configuration: ${[...without, ...volumes.others].join('; ')}.`,
   )
+}
+
+function chooseFrom(
+  { menu, path }: { menu: BootMenu; path: string },
+  volume: Volume,
+  named: string | undefined,
+): { choice: BootChoice; chosen: string } {
+  const where = `${volume.title}, ${path}`
+  const entry = chosenEntry(menu, named, where)
+  return { choice: inFile(where, () => entry.choose()), chosen: `"${entry.title}" of ${where}` }
 }
 
 function namedFiles(
@@ -112,7 +129,7 @@ function namedFiles(
   if (!volume) {
     const looked = volumes.all.map(({ title, fs }) => `${title} (${fs.kind})`)
     const all = [...looked.map((title) => `it is not on ${title}`), ...volumes.others]
-    throw new ImageError(`The kernel ${kernel} is not there: ${all.join('; ') || 'it is empty'}.`)
+    throw new ImageError(`The kernel ${kernel} is not there: ${all.join('; ')}.`)
   }
   const place = (path: string): FilePlace => ({ volume, path, named: path })
   const ramdisks = ramdisk === undefined ? [] : [place(ramdisk)]
@@ -136,10 +153,12 @@ function findMenu(volumes: Volumes, volume: Volume): { menu: BootMenu; path: str
 function chosenEntry(menu: BootMenu, named: string | undefined, where: string): BootEntry {
   const entry = named === undefined ? menu.standard : entryNamed(menu, named)
   if (entry) return entry
-  if (menu.entries.length === 0) throw new ImageError(`${where} has no menu entries.`)
+  if (menu.entries.length === 0) throw new ImageError(`${capital(where)} has no menu entries.`)
   const titles = menu.entries.slice(0, MOST_NAMED).map(({ title }, i) => `${i}: "${title}"`)
   const more = menu.entries.length > MOST_NAMED ? ', …' : ''
-  throw new ImageError(`${where} has no entry "${named}". It has ${titles.join(', ')}${more}.`)
+  throw new ImageError(
+    `${capital(where)} has no entry "${named}". It has ${titles.join(', ')}${more}.`,
+  )
 }
 
 function readRamdisks(volumes: Volumes, places: readonly FilePlace[], mostBytes: number) {
@@ -169,7 +188,8 @@ function read(volumes: Volumes, place: FilePlace, what: string, mostBytes: numbe
     const file = volumes.find(place)
     if (!file) throw new ImageError(`There is no such file${dirtyRemark(volume)}.`)
     if (file.type !== 'file') throw new ImageError('It is no file.')
-    return { name: path.slice(path.lastIndexOf('/') + 1), bytes: file.read(mostBytes) }
+    const name = shownText(path.slice(path.lastIndexOf('/') + 1), LONGEST_NAME)
+    return { name, bytes: file.read(mostBytes) }
   })
 }
 

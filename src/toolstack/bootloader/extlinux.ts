@@ -3,7 +3,7 @@
 
 import { ImageError } from '../../backends/block/storage.ts'
 import { type BootChoice, type BootEntry, type BootMenu, MOST_ENTRIES } from './boot-menu.ts'
-import type { FilePlace, Volume, Volumes } from './volumes.ts'
+import type { FilePlace, Volume, VolumeSet } from './volumes.ts'
 
 const MOST_CONFIG_BYTES = 2 ** 20
 const MOST_INCLUDES = 16
@@ -22,7 +22,7 @@ interface Label {
  * @throws ImageError if it makes no sense
  */
 export function extlinuxMenu(
-  volumes: Volumes,
+  volumes: VolumeSet,
   volume: Volume,
   path: string,
   text: string,
@@ -33,7 +33,7 @@ export function extlinuxMenu(
 }
 
 class ConfigReader {
-  readonly #volumes: Volumes
+  readonly #volumes: VolumeSet
   readonly #volume: Volume
   readonly #folder: string
   readonly #labels: Label[] = []
@@ -43,7 +43,7 @@ class ConfigReader {
   #args = ''
   #includes = 0
 
-  constructor(volumes: Volumes, volume: Volume, path: string) {
+  constructor(volumes: VolumeSet, volume: Volume, path: string) {
     this.#volumes = volumes
     this.#volume = volume
     this.#folder = path.slice(0, path.lastIndexOf('/') + 1)

@@ -24,8 +24,19 @@ export interface FilePlace {
   readonly named: string
 }
 
-export class Volumes {
+/** What boot configurations are read from. */
+export interface VolumeSet {
   /** In the order in which they are looked at for something to boot. */
+  readonly all: readonly Volume[]
+  /**
+   * What a path of a boot loader's configuration means: `(hd0,gpt1)/vmlinuz`, or `/vmlinuz` on the
+   * volume that `root` names.
+   */
+  place(named: string, root: string): FilePlace
+  find(place: FilePlace): FoundFile | undefined
+}
+
+export class Volumes implements VolumeSet {
   readonly all: readonly Volume[]
   /** What the disk has besides, one line each: why it is not in {@link all}. */
   readonly others: readonly string[]
@@ -62,24 +73,24 @@ export class Volumes {
     return new Volumes(all, others)
   }
 
-  /**
-   * What a path of a boot loader's configuration means: `(hd0,gpt1)/vmlinuz`, or `/vmlinuz` on the
-   * volume that `root` names.
-   */
   place(named: string, root: string): FilePlace {
-    const [, device, path = named] = /^\(([^)]*)\)(.*)$/s.exec(named) ?? []
-    return { volume: this.named(device ?? root), path, named }
-  }
-
-  /** The volume that GRUB calls so; the kind of the partition table may be left out. */
-  named(name: string): Volume | undefined {
-    const plain = (text: string) => text.replace(/,(?:msdos|gpt)(?=\d)/, ',')
-    return this.all.find((volume) => plain(volume.name) === plain(name.trim()))
+    return placeOf(this.all, named, root)
   }
 
   find({ volume, path }: FilePlace): FoundFile | undefined {
     return volume?.fs.find(path)
   }
+}
+
+export function placeOf(all: readonly Volume[], named: string, root: string): FilePlace {
+  const [, device, path = named] = /^\(([^)]*)\)(.*)$/s.exec(named) ?? []
+  return { volume: volumeNamed(all, device ?? root), path, named }
+}
+
+/** The volume that GRUB calls so; the kind of the partition table may be left out. */
+function volumeNamed(all: readonly Volume[], name: string): Volume | undefined {
+  const plain = (text: string) => text.replace(/,(?:msdos|gpt)(?=\d)/, ',')
+  return all.find((volume) => plain(volume.name) === plain(name.trim()))
 }
 
 /** A file system; or in words what is there in its place. */

@@ -71,7 +71,7 @@ const WRONG: readonly (readonly [text: string, message: RegExp])[] = [
   ["disk = ['a,,xvda,rx']", /web.cfg:2:18: There is no access "rx"/],
   ["vif = ['mca=00:16:3e:00:00:01']", /web.cfg:2:9: There is no key "mca".*did you mean "mac"/s],
   ['bootloader = "pygrub"', /web.cfg:2:14: There is no disk to boot from/],
-  ['disk = ["a,,xvda"]; bootloader = "grub"', /web.cfg:2:35: There is no boot loader "grub"/],
+  ['disk = ["a,,xvda"]; bootloader = "grub"', /web.cfg:2:34: There is no boot loader "grub"/],
   [`${FROM_DISK}bootloader_args = ["--entyr=1"]`, /web.cfg:4:19: .*did you mean "--entry"/],
   [`${FROM_DISK}bootloader_args = "-q -l"`, /-l is not supported/],
   ['pci = ["01:00.0"]', /pci is not supported.*no hardware/s],

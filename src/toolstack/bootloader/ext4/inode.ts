@@ -140,7 +140,8 @@ function descriptorOffset(sb: Superblock, group: number): number {
   const block = Math.floor(group / perBlock)
   const within = (group % perBlock) * sb.descriptorSize
   const isMeta = sb.firstMetaGroup !== undefined && block >= sb.firstMetaGroup
-  if (!isMeta) return (sb.firstDataBlock + 1 + block) * sb.blockSize + within
+  // Behind the superblock, which is not always in the first block that counts as data (bigalloc).
+  if (!isMeta) return (Math.floor(1024 / sb.blockSize) + 1 + block) * sb.blockSize + within
   const firstGroup = block * perBlock
   const start = sb.firstDataBlock + firstGroup * sb.blocksPerGroup
   return (start + (hasSuperblock(sb, firstGroup) ? 1 : 0)) * sb.blockSize + within

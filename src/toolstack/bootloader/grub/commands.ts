@@ -196,5 +196,6 @@ function sourceFile(machine: Interpreter, [path = '']: readonly string[]): boole
   const file = machine.volumes.find(machine.place(path))
   if (file?.type !== 'file') return false
   const text = new TextDecoder().decode(file.read(MOST_CONFIG_BYTES))
+  machine.spend(text.length)
   return machine.run(parseGrubScript(text))
 }

@@ -4,7 +4,7 @@
 
 import { ImageError } from '../../../backends/block/storage.ts'
 import { type BootChoice, type BootEntry, type BootMenu, MOST_ENTRIES } from '../boot-menu.ts'
-import type { Volume, Volumes } from '../volumes.ts'
+import type { Volume, VolumeSet } from '../volumes.ts'
 import { GRUB_COMMANDS } from './commands.ts'
 import { Interpreter, type MenuItem } from './interpreter.ts'
 import { parseGrubScript } from './parser.ts'
@@ -23,6 +23,9 @@ const PLATFORM: readonly (readonly [string, string])[] = [
   ['feature_200_final', 'y'],
 ]
 
+/** Submenus in submenus. */
+const DEEPEST_MENU = 8
+
 /** An item with where it stands: numbers from the top menu down. */
 interface Placed {
   readonly item: MenuItem
@@ -35,7 +38,7 @@ interface Placed {
  * @param path where it lies on `volume`
  * @throws ImageError if it makes no sense
  */
-export function grubMenu(volumes: Volumes, volume: Volume, path: string, text: string): BootMenu {
+export function grubMenu(volumes: VolumeSet, volume: Volume, path: string, text: string): BootMenu {
   const folder = path.slice(0, path.lastIndexOf('/'))
   const variables = new Map([
     ...PLATFORM,
@@ -47,10 +50,11 @@ export function grubMenu(volumes: Volumes, volume: Volume, path: string, text: s
   const machine = new Interpreter(volumes, variables, GRUB_COMMANDS)
   machine.run(parseGrubScript(text))
   const placed: Placed[] = []
-  openSubmenus(machine, machine.items, [], placed)
+  const { items } = machine
+  openSubmenus(machine, items, [], placed)
   return {
     entries: placed.map(({ entry }) => entry),
-    standard: standardEntry(machine.items, placed, machine.get('default')),
+    standard: standardEntry(items, placed, machine.get('default')),
   }
 }
 
@@ -61,6 +65,7 @@ function openSubmenus(
   titles: readonly string[],
   placed: Placed[],
 ): void {
+  if (titles.length > DEEPEST_MENU) throw new ImageError('Its boot menu goes too deep.')
   for (const item of items) {
     if (placed.length >= MOST_ENTRIES) throw new ImageError('Its boot menu has too many entries.')
     const path = [...titles, item.title]

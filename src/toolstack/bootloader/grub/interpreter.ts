@@ -3,11 +3,12 @@
 // modules or change the screen succeed and do nothing, others fail, as an unknown command does.
 
 import { ImageError } from '../../../backends/block/storage.ts'
-import type { FilePlace, Volumes } from '../volumes.ts'
+import type { FilePlace, VolumeSet } from '../volumes.ts'
 import type { Command, Word } from './script.ts'
 
-/** Commands that one configuration may execute: more than any needs. */
+/** Commands that one configuration may execute: more than any needs. Long texts count as several. */
 const MOST_STEPS = 200_000
+const CHARACTERS_PER_STEP = 100
 /** Functions, sourced files and words may grow each other. */
 const MOST_DEPTH = 50
 const MOST_TEXT = 2 ** 20
@@ -37,7 +38,7 @@ export interface MenuItem {
 }
 
 export class Interpreter {
-  readonly volumes: Volumes
+  readonly volumes: VolumeSet
   readonly variables: Map<string, string>
   readonly builtins: Readonly<Record<string, Builtin>>
   /** Where menu entries go. */
@@ -50,7 +51,7 @@ export class Interpreter {
   #depth = 0
 
   constructor(
-    volumes: Volumes,
+    volumes: VolumeSet,
     variables: ReadonlyMap<string, string>,
     builtins: Readonly<Record<string, Builtin>>,
   ) {
@@ -88,8 +89,18 @@ export class Interpreter {
     return status
   }
 
+  /**
+   * Notes that a text of so many characters is worked on.
+   * @throws ImageError if all took more than it may
+   */
+  spend(characters: number): void {
+    this.#steps += 1 + characters / CHARACTERS_PER_STEP
+    if (this.#steps <= MOST_STEPS) return
+    throw new ImageError('Its boot configuration never comes to an end.')
+  }
+
   #command(command: Command): boolean {
-    this.#step()
+    this.spend(0)
     switch (command.kind) {
       case 'simple':
         return this.#simple(command.words, command.block)
@@ -99,13 +110,13 @@ export class Interpreter {
       }
       case 'while':
         while (this.run(command.condition) !== command.isUntil) {
-          this.#step()
+          this.spend(0)
           this.run(command.body)
         }
         return true
       case 'for':
         for (const value of this.#expand(command.words)) {
-          this.#step()
+          this.spend(0)
           this.variables.set(command.name, value)
           this.run(command.body)
         }
@@ -160,6 +171,7 @@ export class Interpreter {
       if (length > MOST_TEXT) throw new ImageError('Its boot configuration makes words too long.')
       result.push(...parts)
     }
+    this.spend(length)
     return result
   }
 
@@ -169,10 +181,5 @@ export class Interpreter {
     if (name === '@' || name === '*') return this.#arguments.join(' ')
     if (/^\d+$/.test(name)) return this.#arguments[Number(name) - 1] ?? ''
     return this.get(name)
-  }
-
-  #step(): void {
-    if (++this.#steps <= MOST_STEPS) return
-    throw new ImageError('Its boot configuration never comes to an end.')
   }
 }

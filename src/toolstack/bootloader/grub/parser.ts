@@ -2,9 +2,12 @@
 // or what a command such as menuentry is given.
 
 import { ImageError } from '../../../backends/block/storage.ts'
+import { shownText } from '../shown-text.ts'
 import type { Command, Word } from './script.ts'
 import { type Token, tokensOf } from './tokens.ts'
 
+/** Characters quoted of what makes no sense. */
+const LONGEST_QUOTE = 40
 /** Commands in commands: more is a mistake, or an attack on our stack. */
 const DEEPEST = 64
 
@@ -107,10 +110,8 @@ class Parser {
 
   #simple(): Command {
     const words = this.#words()
-    if (this.#peek()?.kind !== 'open') {
-      if (words.length === 0) throw this.#unexpected()
-      return { kind: 'simple', words }
-    }
+    if (words.length === 0) throw this.#unexpected()
+    if (this.#peek()?.kind !== 'open') return { kind: 'simple', words }
     return { kind: 'simple', words, block: this.#block() }
   }
 
@@ -150,7 +151,7 @@ class Parser {
   #unexpected(): ImageError {
     const token = this.#peek()
     if (!token) return this.#wrong('is missing: a brace is not closed')
-    const text = plainText(token)
+    const text = shownText(plainText(token), LONGEST_QUOTE)
     const what = { word: `"${text}"`, open: '"{"', close: '"}"', separator: 'its end' }[token.kind]
     return this.#wrong(`has ${what} where it does not belong`)
   }

@@ -54,7 +54,7 @@ export function readMbr(disk: ByteSource): MbrTable | undefined {
   const isProtective = entries.some(({ osType }) => osType === GPT_PROTECTIVE)
   const partitions: Partition[] = []
   for (const [i, entry] of entries.entries()) {
-    if (entry.osType === 0 || entry.sizeInLba === 0) continue
+    if (entry.osType === 0 || entry.osType === GPT_PROTECTIVE || entry.sizeInLba === 0) continue
     if (EXTENDED.has(entry.osType)) readLogical(disk, entry.startingLba, partitions)
     else partitions.push(partitionOf(i + 1, entry, 0))
   }
