@@ -48,7 +48,7 @@ const FILES: Readonly<Record<string, string>> = {
   'etc/resolv.conf': 'nameserver 10.0.2.3\n',
   'etc/default/grub':
     'GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\nGRUB_DISTRIBUTOR=Debian\n' +
-    'GRUB_CMDLINE_LINUX="console=hvc0"\n',
+    'GRUB_CMDLINE_LINUX="console=hvc0"\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\n',
   'etc/systemd/network/80-dhcp.network': '[Match]\nName=en* eth*\n\n[Network]\nDHCP=ipv4\n',
   'etc/systemd/system/web.service':
     '[Unit]\nDescription=Web server\nAfter=network.target\n\n' +
