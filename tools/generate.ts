@@ -3,6 +3,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { bootingReference } from './generate-booting.ts'
 import { commandLineReference } from './generate-command-line.ts'
 import { networkReference } from './generate-networks.ts'
 import { eventGuests } from './generate-event-guests.ts'
@@ -12,6 +13,7 @@ import { xlReference } from './generate-xl.ts'
 
 /** By file: makes its text, and may look at what it is now. */
 const FILES: Record<string, (present: string | undefined) => string> = {
+  'docs/reference/booting-from-disk.md': bootingReference,
   'docs/reference/command-line.md': commandLineReference,
   'docs/reference/network-interfaces.md': networkReference,
   'docs/man/xenolith.1': manualPage,

@@ -2,9 +2,10 @@
 // are taken here, when a mark arrives, the same way for all.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { UserError } from '../../src/base/errors.ts'
+import { processorTime } from '../processor-time.ts'
 import type { Image } from './image.ts'
 import { MarkReader } from './marks.ts'
 import { type SuiteRun, Timeline } from './timeline.ts'
@@ -120,19 +121,3 @@ function commandOf(side: Side, { kernel, elf, ramdisk, folder }: Image): [string
       return [join(folder, 'busybox'), 'sh', join(folder, 'driver.sh'), folder]
   }
 }
-
-/** User and system time of a process and its ended children, from Linux's /proc (proc(5)). */
-function processorTime(pid: number | undefined): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    // After the name, which may hold anything: fields 3 and up; 14 to 17 are the times.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0)
-    return ticks * MS_PER_TICK
-  } catch {
-    return Number.NaN
-  }
-}
-
-/** USER_HZ is 100 on x86-64. */
-const MS_PER_TICK = 10

@@ -60,7 +60,7 @@ test('wrong usage is said in three lines with status 2', async () => {
     [['create', 'a.cfg', 'b.cfg'], /"b\.cfg" is too much/],
     [['completion', 'fish'], /no completion for "fish"/],
     [['help', 'dmeo'], /Did you mean "demo"/],
-    [['run'], /"run" needs --kernel\./],
+    [['run'], /There is nothing to boot./],
     [['run', '--kernle', 'x'], /Unknown option "--kernle".\nDid you mean "--kernel"/],
     [['run', '-x'], /Unknown option "-x"/],
     [['run', '--kernel'], /--kernel needs a value.\nNothing follows it/],

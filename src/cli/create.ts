@@ -90,6 +90,7 @@ const KEY_OF: Readonly<Record<string, string>> = {
   maxGrantFrames: 'max_grant_frames',
   maxMaptrackFrames: 'max_maptrack_frames',
   maxGrantVersion: 'max_grant_version',
+  bootloaderArgs: 'bootloader_args',
   disks: 'disk',
   vifs: 'vif',
 }

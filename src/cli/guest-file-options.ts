@@ -38,11 +38,14 @@ export function guestFileOf(
 ): GuestFileReading {
   const reading = readGuestFile(sourcesOf(args, operands), args.flag('strict'))
   if (!isQuiet) for (const warning of reading.warnings) stderr.write(`${warningText(warning)}\n`)
-  const { kernel, ramdisk, disks } = reading.guest
+  const { kernel, ramdisk, bootloader, disks } = reading.guest
+  // With a boot loader they are paths in the guest's disk.
+  const absolute = (path: string | undefined) =>
+    path === undefined || bootloader ? path : resolve(path)
   const guest: GuestFile = {
     ...reading.guest,
-    kernel: resolve(kernel),
-    ramdisk: ramdisk === undefined ? undefined : resolve(ramdisk),
+    kernel: absolute(kernel),
+    ramdisk: absolute(ramdisk),
     disks: disks.map(withPath),
   }
   return { ...reading, guest }

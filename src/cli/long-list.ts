@@ -19,6 +19,10 @@ export function longForm(info: DomainInfo, file: GuestFile): unknown {
         kernel: file.kernel,
         cmdline: file.commandLine,
         ramdisk: file.ramdisk,
+        ...(file.bootloader && {
+          bootloader: file.bootloader,
+          bootloader_args: file.bootloaderArgs,
+        }),
         event_channels: file.maxEventChannels,
         type: { [file.type]: {} },
       },

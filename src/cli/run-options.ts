@@ -24,17 +24,24 @@ export const IMAGE_OPTIONS: readonly OptionDefinition[] = [
     name: 'kernel',
     short: 'k',
     value: 'FILE',
-    required: true,
     summary: 'the kernel: a bzImage or an ELF file with Xen notes',
+    otherwise: 'what the first disk boots, by its grub.cfg or extlinux.conf',
   },
   { name: 'ramdisk', short: 'r', value: 'FILE', summary: 'the initial ramdisk' },
+  {
+    name: 'entry',
+    value: 'ENTRY',
+    summary: "an entry of the disk's boot menu: its title, its id, or its number, counted from 0",
+    otherwise: 'the one that the menu has as its default',
+  },
 ]
 
 export const RUN_OPTIONS: readonly OptionDefinition[] = [
   {
     name: 'cmdline',
     value: 'TEXT',
-    summary: "the kernel's command line",
+    summary:
+      "the kernel's command line; goes behind that of the disk's boot menu, if it boots by that",
     otherwise: `"${DEFAULT_CMDLINE}"`,
   },
   {
@@ -148,8 +155,11 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
 
 /** What to boot and how it is called when nobody says. */
 export interface RunDefaults {
-  readonly kernel: string
+  /** Undefined: what the first disk boots. */
+  readonly kernel: string | undefined
   readonly ramdisk: string | undefined
+  /** Of the disk's boot menu. */
+  readonly entry?: string | undefined
   readonly name: string
   /** What the command line says in addition to the default. */
   readonly cmdlineExtra?: string
@@ -161,7 +171,7 @@ export interface RunDefaults {
  */
 export function foregroundRun(
   args: Arguments,
-  { kernel, ramdisk, name, cmdlineExtra }: RunDefaults,
+  { kernel, ramdisk, entry, name, cmdlineExtra }: RunDefaults,
   { stdin }: Pick<Context, 'stdin'>,
 ): ForegroundRun {
   const cpu = args.text('cpu')
@@ -172,12 +182,13 @@ export function foregroundRun(
   const vifs = args.texts('vif')
   const reachesOut = vifs.some((spec) => hasGateway(parseVifSpec(spec)))
   const capture = args.text('pcap')
-  checkImage('kernel', kernel)
+  if (kernel !== undefined) checkImage('kernel', kernel)
   if (ramdisk !== undefined) checkImage('ramdisk', ramdisk)
   const domain: DomainConfig = {
     name: args.text('name') ?? name,
-    kernel,
-    ...(ramdisk !== undefined && { ramdisk }),
+    ...(kernel === undefined
+      ? { bootloader: { ...(entry !== undefined && { entry }) } }
+      : { kernel, ramdisk }),
     cmdline: args.text('cmdline') ?? [DEFAULT_CMDLINE, cmdlineExtra].filter(Boolean).join(' '),
     memoryMiB: args.number('memory') ?? DEFAULT_MEMORY_MIB,
     vcpus: args.number('vcpus') ?? DEFAULT_VCPUS,

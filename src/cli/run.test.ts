@@ -318,6 +318,23 @@ test('demo types for itself when nobody is there', async () => {
   assert.equal(host.guest?.config.name, 'demo')
 })
 
+test('without a kernel the first disk says what boots', async () => {
+  const disk = ['--disk', 'root.qcow2,qcow2,xvda,w']
+  const { host } = await call(['run', ...disk, '--entry', 'Debian'])
+  assert.deepEqual(host.guest?.config.bootloader, { entry: 'Debian' })
+  assert.equal(host.guest?.config.kernel, undefined)
+  assert.equal(host.guest?.config.cmdline, 'console=hvc0')
+  for (const [args, message] of [
+    [['run'], /nothing to boot.*Neither a kernel nor a disk/s],
+    [['run', ...disk, '--ramdisk', SOME_FILE], /The ramdisk has no kernel/],
+    [[...RUN, ...disk, '--entry', '1'], /no boot menu to choose/],
+  ] as const) {
+    const { status, err } = await call([...args])
+    assert.equal(status, 2)
+    assert.match(err, message)
+  }
+})
+
 test('network interfaces and a capture go to the host, and a way out means real time', async () => {
   const guest = async () => POWEROFF
   const vifs = ['--vif', 'bridge=xenbr0,rate=10Mb/s', '--vif', 'gateway=none']

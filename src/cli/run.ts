@@ -23,6 +23,10 @@ export const run: Verb = {
       'xenolith run -k vmlinuz -r initrd.gz --disk root.qcow2,qcow2,xvda,w',
       'with a disk, which the guest sees as /dev/xvda',
     ],
+    [
+      'xenolith run --disk debian.qcow2,qcow2,xvda,w --memory 512',
+      'boot the kernel that is installed on a disk, as pygrub finds it',
+    ],
     ['xenolith run -k vmlinuz -r initrd.gz --json | jq .', 'events for a program'],
   ],
   description: [
@@ -35,9 +39,41 @@ export const run: Verb = {
   ],
   hasExitStatuses: true,
   async run(args, context) {
-    const kernel = args.text('kernel')
-    if (kernel === undefined) throw new UsageError('No kernel.', 'run needs one.', 'Give --kernel.')
-    const defaults = { kernel, ramdisk: args.text('ramdisk'), name: 'guest' }
+    const [kernel, ramdisk, entry] = ['kernel', 'ramdisk', 'entry'].map((name) => args.text(name))
+    checkSource({ kernel, ramdisk, entry, hasDisk: args.texts('disk').length > 0 })
+    const defaults = { kernel, ramdisk, entry, name: 'guest' }
     return runInForeground(foregroundRun(args, defaults, context), context)
   },
+}
+
+interface Source {
+  readonly kernel: string | undefined
+  readonly ramdisk: string | undefined
+  readonly entry: string | undefined
+  readonly hasDisk: boolean
+}
+
+/** @throws UsageError if it is not clear what is to be booted */
+function checkSource({ kernel, ramdisk, entry, hasDisk }: Source): void {
+  if (kernel !== undefined) {
+    if (entry === undefined) return
+    throw new UsageError(
+      'There is no boot menu to choose an entry from.',
+      '--entry is for a guest that boots from its disk, and --kernel is given.',
+      'Leave out one of them.',
+    )
+  }
+  if (!hasDisk) {
+    throw new UsageError(
+      'There is nothing to boot.',
+      'Neither a kernel nor a disk is given.',
+      'Give --kernel FILE, or a disk with a system on it: --disk FILE,qcow2,xvda,w',
+    )
+  }
+  if (ramdisk === undefined) return
+  throw new UsageError(
+    'The ramdisk has no kernel.',
+    '--ramdisk is given without --kernel; a guest that boots from its disk finds both there.',
+    'Give --kernel, or leave out --ramdisk.',
+  )
 }

@@ -1,6 +1,7 @@
 // The library's interface to a host and its domains: what the command line and other users of the
 // library are written against, and what a test's stand-in implements.
 
+import type { BootloaderOptions } from '../toolstack/bootloader/pygrub-arguments.ts'
 import type { DiskInfo, VifInfo } from '../toolstack/device-info.ts'
 import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
@@ -36,10 +37,16 @@ export const DEFAULT_DOMAIN = {
 
 export interface DomainConfig {
   readonly name: string
-  /** Path of the kernel image, or its bytes. */
-  readonly kernel: string | Uint8Array
+  /** Path of the kernel image, or its bytes; necessary unless it boots from its disk. */
+  readonly kernel?: string | Uint8Array | undefined
   /** Path of the ramdisk, or its bytes. */
   readonly ramdisk?: string | Uint8Array | undefined
+  /**
+   * In place of kernel and ramdisk: what is to be booted of its first disk. What the disk has is found
+   * as pygrub does; each start looks anew.
+   */
+  readonly bootloader?: BootloaderOptions | undefined
+  /** The kernel's command line, or what goes behind that which the disk has. */
   readonly cmdline: string
   readonly memoryMiB: number
   /** It may have so much, and is asked to balloon down to `memoryMiB`; the same if not given. */

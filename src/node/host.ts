@@ -2,19 +2,15 @@
 // and shows its domains as host-types.ts describes them.
 
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
-import { UserError } from '../base/errors.ts'
 import { addNanoseconds } from '../machine/time.ts'
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
-import type { GuestDomain, GuestImages } from '../toolstack/guest-domain.ts'
-import { openKernel } from '../toolstack/image/kernel.ts'
+import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
 import { TRANSLATED } from '../x86/state.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import type { TraceKind, TraceListener } from '../xen/trace.ts'
-import { nodeDecompressors } from './decompressors.ts'
+import { type BootFiles, readBootFiles } from './boot-files.ts'
 import { Bridges } from './bridges.ts'
 import { captureFile } from './capture.ts'
 import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
@@ -97,16 +93,17 @@ export class Host implements HostInterface, Waited {
   async createDomain(options: DomainOptions): Promise<RunningDomain> {
     const config: DomainConfig = { ...DEFAULT_DOMAIN, ...options }
     const started = performance.now()
-    const kernelFile = await fileOf('kernel', config.kernel)
-    const kernel = await openKernel(kernelFile.bytes, kernelFile.name, nodeDecompressors)
-    const ramdisk = config.ramdisk && (await fileOf('ramdisk', config.ramdisk))
-    const loaded = performance.now()
     const notices = new Notices()
     const notice = (text: string) => notices.add(text)
-    const capture = config.capture === undefined ? undefined : captureFile(config.capture)
     const ways = { gateways: this.#gateways, bridges: this.#bridges }
-    const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)
-    const guest = this.#build(config, { kernel, ramdisk: ramdisk || undefined }, vifs, ways)
+    const disks = openDisks(config.disks ?? [])
+    const { files, loaded, capture, vifs } = await this.#prepare(config, disks, ways, notice).catch(
+      (error: unknown) => {
+        closeDisks(disks)
+        throw error
+      },
+    )
+    const guest = this.#build(config, { files, vifs, disks }, ways)
     if (config.isPaused) guest.domain.pause()
     guest.onComplaint = notice
     const networks = new DomainNetworks(guest, vifs, {
@@ -119,8 +116,10 @@ export class Host implements HostInterface, Waited {
     const domain = new RunningDomain(this, guest, networks, notices, started)
     this.#guests.add(domain)
     const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
-    const images = [`${kernel.name} ${mib(kernelFile.bytes.length)}`]
+    const { kernel, ramdisk, chosen } = files
+    const images = [`${kernel.name} ${mib(kernel.fileBytes)}`]
     if (ramdisk) images.push(`ramdisk ${mib(ramdisk.bytes.length)}`)
+    if (chosen !== undefined) images.push(chosen)
     for (const { vdev, format, size } of domain.disks.list()) {
       images.push(`${vdev} ${format} ${mib(size)}`)
     }
@@ -137,16 +136,28 @@ export class Host implements HostInterface, Waited {
     return domain
   }
 
+  /** Reads and sets up what can take its time. */
+  async #prepare(
+    config: DomainConfig,
+    disks: readonly GuestDisk[],
+    ways: WaysOut,
+    notice: (text: string) => void,
+  ) {
+    const files = await readBootFiles(config, disks)
+    const loaded = performance.now()
+    const capture = config.capture === undefined ? undefined : captureFile(config.capture)
+    const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)
+    return { files, loaded, capture, vifs }
+  }
+
   #build(
     config: DomainConfig,
-    images: GuestImages,
-    vifs: readonly PreparedVif[],
+    { files, vifs, disks }: { files: BootFiles; vifs: PreparedVif[]; disks: GuestDisk[] },
     ways: WaysOut,
   ): GuestDomain {
-    const disks: GuestDisk[] = []
     try {
-      disks.push(...openDisks(config.disks ?? []))
-      return this.xen.createGuest({ ...config, commandLine: config.cmdline, vifs }, images, disks)
+      const { commandLine } = files
+      return this.xen.createGuest({ ...config, commandLine, vifs }, files, disks)
     } catch (error) {
       releaseVifs(vifs)
       closeDisks(disks)
@@ -517,23 +528,6 @@ class Notices {
   listen(listener: (text: string) => void): void {
     for (const text of this.#said) listener(text)
     this.#listeners.push(listener)
-  }
-}
-
-async function fileOf(
-  what: string,
-  source: string | Uint8Array,
-): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
-  if (typeof source !== 'string') return { name: what, bytes: source }
-  try {
-    return { name: basename(source), bytes: await readFile(source) }
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    throw new UserError(
-      `Cannot read the ${what} ${source}.`,
-      `${why}.`,
-      'Check the path and its rights.',
-    )
   }
 }
 

@@ -118,7 +118,7 @@ test('options and values that do not exist are a wrong use', async () => {
     isRefusal(await xenolith('run', '--kernel', good, ...more), EXIT_USAGE, pattern)
   }
   isRefusal(await xenolith('rum'), EXIT_USAGE, /Did you mean "run"/)
-  isRefusal(await xenolith('run'), EXIT_USAGE, /needs --kernel/)
+  isRefusal(await xenolith('run'), EXIT_USAGE, /nothing to boot/)
 })
 
 test('files that are missing, folders, devices, too large or unreadable are named', async () => {

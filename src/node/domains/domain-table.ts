@@ -3,6 +3,10 @@
 
 import { randomUUID } from 'node:crypto'
 import { UserError } from '../../base/errors.ts'
+import {
+  type BootloaderOptions,
+  readPygrubArguments,
+} from '../../toolstack/bootloader/pygrub-arguments.ts'
 import { type DomainInfo, domainInfo } from '../../toolstack/domain-info.ts'
 import { checkName, type EndAction, type GuestFile } from '../../toolstack/guest-file/guest-file.ts'
 import type { Host } from '../host.ts'
@@ -291,11 +295,21 @@ function actionFor({ reason }: DomainEnd, file: GuestFile): EndAction {
 
 /** What the host is to make of a guest file. */
 function configOf(file: GuestFile, isPaused: boolean): DomainConfig {
-  const { maxGrantVersion } = file
+  const { maxGrantVersion, kernel, ramdisk, bootloader, commandLine, ...rest } = file
   return {
-    ...file,
-    cmdline: file.commandLine,
+    ...rest,
+    ...(bootloader ? { bootloader: bootloaderOf(file) } : { kernel, ramdisk }),
+    cmdline: commandLine,
     isPaused,
     maxGrantVersion: maxGrantVersion === 1 ? 1 : undefined,
   }
+}
+
+/** As libxl calls pygrub: what the guest file says first, then the arguments, of which the last holds. */
+function bootloaderOf({ kernel, ramdisk, bootloaderArgs }: GuestFile): BootloaderOptions {
+  const files = {
+    ...(kernel !== undefined && { kernel }),
+    ...(ramdisk !== undefined && { ramdisk }),
+  }
+  return { ...files, ...readPygrubArguments(bootloaderArgs).options }
 }

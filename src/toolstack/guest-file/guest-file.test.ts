@@ -49,6 +49,8 @@ test('keys mean what xl.cfg(5) says', () => {
   }
 })
 
+const FROM_DISK = 'disk = ["a,,xvda"]\nbootloader = "/usr/bin/pygrub"\n'
+
 const WRONG: readonly (readonly [text: string, message: RegExp])[] = [
   ['memory = "lots"', /web.cfg:2:10: "lots" is no number/],
   ['memory = "512M"', /without a unit/],
@@ -68,7 +70,10 @@ const WRONG: readonly (readonly [text: string, message: RegExp])[] = [
   ['disk = "a,,xvda"', /disk is a list.*brackets/s],
   ["disk = ['a,,xvda,rx']", /web.cfg:2:18: There is no access "rx"/],
   ["vif = ['mca=00:16:3e:00:00:01']", /web.cfg:2:9: There is no key "mca".*did you mean "mac"/s],
-  ['bootloader = "pygrub"', /bootloader is not supported/],
+  ['bootloader = "pygrub"', /web.cfg:2:14: There is no disk to boot from/],
+  ['disk = ["a,,xvda"]; bootloader = "grub"', /web.cfg:2:34: There is no boot loader "grub"/],
+  [`${FROM_DISK}bootloader_args = ["--entyr=1"]`, /web.cfg:4:19: .*did you mean "--entry"/],
+  [`${FROM_DISK}bootloader_args = "-q -l"`, /-l is not supported/],
   ['pci = ["01:00.0"]', /pci is not supported.*no hardware/s],
 ]
 
@@ -122,6 +127,20 @@ test('a file without name or kernel says which is missing', () => {
     () => readGuestFile([{ name: 'x.cfg', text: 'name="a"' }]),
     /x.cfg does not say its kernel/,
   )
+})
+
+test('with a boot loader there need be no kernel, and its arguments are a list or words', () => {
+  const source = (text: string) => [{ name: 'x.cfg', text: `name="a"; ${FROM_DISK}${text}` }]
+  const { guest, warnings } = readGuestFile(source('extra="quiet"'))
+  assert.equal(guest.kernel, undefined)
+  assert.equal(guest.bootloader, 'pygrub')
+  assert.equal(guest.commandLine, 'quiet')
+  assert.deepEqual(warnings, [])
+  const list = readGuestFile(source('bootloader_args=["--entry", "Debian, old", "-q"]')).guest
+  assert.deepEqual(list.bootloaderArgs, ['--entry', 'Debian, old', '-q'])
+  const words = readGuestFile(source('bootloader_args="--debug --entry=2"'))
+  assert.deepEqual(words.guest.bootloaderArgs, ['--debug', '--entry=2'])
+  assert.match(words.warnings.map(warningText).join(), /x.cfg:3:17: warning: --debug is ignored/)
 })
 
 test('where a value comes from is told, the last setting counting', () => {

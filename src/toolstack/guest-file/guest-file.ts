@@ -4,6 +4,7 @@
 import { didYouMean } from '../../base/did-you-mean.ts'
 import { UserError } from '../../base/errors.ts'
 import { EVENT_ABI_NAMES, type EventAbiName } from '../../xen/event-abi.ts'
+import { ArgumentError, readPygrubArguments } from '../bootloader/pygrub-arguments.ts'
 import { SpecError, type SpecRemark } from '../device-spec.ts'
 import { type DiskSpec, parseDiskSpec } from '../disk-spec.ts'
 import { parseVifSpec, type VifConfig } from '../vif-config.ts'
@@ -23,8 +24,12 @@ export interface GuestFile {
   /** With hyphens, in lower case. */
   readonly uuid?: string | undefined
   readonly type: 'pvh'
-  readonly kernel: string
+  /** With a boot loader a path in the guest's first disk; it is then not necessary. */
+  readonly kernel?: string | undefined
   readonly ramdisk?: string | undefined
+  /** What finds the kernel in the guest's first disk, if not the host has it. */
+  readonly bootloader?: 'pygrub' | undefined
+  readonly bootloaderArgs: readonly string[]
   readonly commandLine: string
   readonly memoryMiB: number
   readonly maxMemoryMiB: number
@@ -130,7 +135,7 @@ function unknownKey({ key, place }: Setting): Diagnostic {
 
 /** A file that says next to nothing is no guest file: better said than run with defaults. */
 function checkNothingMissing(settings: Settings, sources: readonly Source[]): void {
-  if (settings.get('kernel') || settings.get('name')) return
+  if (['kernel', 'name', 'bootloader'].some((key) => settings.get(key))) return
   const [source] = sources
   throw missing(source?.name ?? 'the guest file', 'name and kernel')
 }
@@ -138,8 +143,9 @@ function checkNothingMissing(settings: Settings, sources: readonly Source[]): vo
 function missing(where: string, what: string): UserError {
   return new UserError(
     `${where} does not say ${what}.`,
-    'Every domain needs a name and a kernel to boot.',
-    `No domain was created. Write, for example: name = "web"; kernel = "vmlinuz"`,
+    'Every domain needs a name and a kernel to boot, or a boot loader that finds one on its disk.',
+    'No domain was created. Write, for example: name = "web"; kernel = "vmlinuz"; or in place of ' +
+      'kernel: bootloader = "pygrub"',
   )
 }
 
@@ -155,15 +161,17 @@ function guestOf(
   const wrong = checkName(name)
   if (wrong !== undefined)
     throw atValue(settings, 'name', `"${name}" is no name for a domain`, wrong)
-  const kernel = settings.string('kernel')
-  if (!kernel) throw missing(where, 'its kernel')
-  const ramdisk = settings.string('ramdisk')
+  const bootloader = bootloaderOf(settings)
+  const kernel = settings.string('kernel') || undefined
+  if (kernel === undefined && !bootloader) throw missing(where, 'its kernel')
   return {
     name,
     uuid: uuidOf(settings),
     type: 'pvh',
     kernel,
-    ramdisk: ramdisk === '' ? undefined : ramdisk,
+    ramdisk: settings.string('ramdisk') || undefined,
+    bootloader,
+    bootloaderArgs: bootloader ? bootloaderArgsOf(settings, warn) : [],
     commandLine: commandLineOf(settings),
     ...memoryOf(settings),
     ...vcpusOf(settings),
@@ -185,6 +193,39 @@ function guestOf(
         specOf(spec, (text) => parseVifSpec(text, (remark) => warn(diagnosticOf(spec, remark)))),
       ),
   }
+}
+
+function bootloaderOf(settings: Settings): 'pygrub' | undefined {
+  const program = settings.string('bootloader')
+  if (!program) return undefined
+  if (!/^(?:.*\/)?pygrub$/.test(program)) {
+    throw atValue(settings, 'bootloader', `There is no boot loader "${program}"`, 'only "pygrub"')
+  }
+  if (settings.strings('disk').length === 0) {
+    const hint = 'disk = [ "root.qcow2,qcow2,xvda" ]'
+    throw atValue(settings, 'bootloader', 'There is no disk to boot from', hint)
+  }
+  return 'pygrub'
+}
+
+function bootloaderArgsOf(settings: Settings, warn: (warning: Diagnostic) => void): string[] {
+  const setting = settings.get('bootloader_args')
+  if (!setting) return []
+  const { value } = setting
+  // A string, which xl has deprecated, is split at blanks.
+  const words =
+    value.kind === 'list'
+      ? settings.strings('bootloader_args').map(({ text }) => text)
+      : value.text.split(/\s+/).filter(Boolean)
+  try {
+    for (const { argument, why } of readPygrubArguments(words).remarks) {
+      warn({ place: value.place, message: `${argument} is ignored`, hint: why })
+    }
+  } catch (error) {
+    if (!(error instanceof ArgumentError)) throw error
+    throw new GuestFileError({ place: value.place, message: error.message })
+  }
+  return words
 }
 
 function commandLineOf(settings: Settings): string {

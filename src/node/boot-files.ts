@@ -1,0 +1,86 @@
+// What a domain boots: a kernel and a ramdisk that the host has, or those of the domain's own disk.
+
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { UserError } from '../base/errors.ts'
+import { bootFromDisk } from '../toolstack/bootloader/boot-from-disk.ts'
+import type { GuestDisk } from '../toolstack/guest-disks.ts'
+import type { GuestImages } from '../toolstack/guest-domain.ts'
+import { openKernel } from '../toolstack/image/kernel.ts'
+import { nodeDecompressors } from './decompressors.ts'
+import type { DomainConfig } from './host-types.ts'
+
+export interface BootFiles extends GuestImages {
+  readonly commandLine: string
+  /** What was found on the disk, in words. */
+  readonly chosen: string | undefined
+}
+
+interface NamedBytes {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+/** @throws UserError */
+export async function readBootFiles(
+  config: DomainConfig,
+  disks: readonly GuestDisk[],
+): Promise<BootFiles> {
+  const { kernel, ramdisk, commandLine, chosen } = config.bootloader
+    ? readFromDisk(config, disks[0])
+    : await readFromHost(config)
+  const image = await openKernel(kernel.bytes, kernel.name, nodeDecompressors)
+  return { kernel: image, ramdisk, commandLine, chosen }
+}
+
+interface Found {
+  readonly kernel: NamedBytes
+  readonly ramdisk: NamedBytes | undefined
+  readonly commandLine: string
+  readonly chosen: string | undefined
+}
+
+function readFromDisk(config: DomainConfig, disk: GuestDisk | undefined): Found {
+  if (!disk) {
+    throw new UserError(
+      `Domain "${config.name}" cannot boot from its disk.`,
+      'It has none.',
+      'Give it a disk, or a kernel of the host.',
+    )
+  }
+  const options = config.bootloader ?? {}
+  const args = options.args ?? config.cmdline
+  const memoryBytes = (config.maxMemoryMiB ?? config.memoryMiB) * 2 ** 20
+  const found = bootFromDisk(disk, { ...options, args }, memoryBytes)
+  return { ...found, chosen: `${found.chosen} of ${disk.vdev}` }
+}
+
+async function readFromHost({ name, kernel, ramdisk, cmdline }: DomainConfig): Promise<Found> {
+  if (kernel === undefined) {
+    throw new UserError(
+      `Domain "${name}" cannot be built.`,
+      'It has neither a kernel nor a boot loader.',
+      'Give it a kernel, or let it boot from its disk.',
+    )
+  }
+  return {
+    kernel: await fileOf('kernel', kernel),
+    ramdisk: ramdisk === undefined ? undefined : await fileOf('ramdisk', ramdisk),
+    commandLine: cmdline,
+    chosen: undefined,
+  }
+}
+
+async function fileOf(what: string, source: string | Uint8Array): Promise<NamedBytes> {
+  if (typeof source !== 'string') return { name: what, bytes: source }
+  try {
+    return { name: basename(source), bytes: await readFile(source) }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new UserError(
+      `Cannot read the ${what} ${source}.`,
+      `${why}.`,
+      'Check the path and its rights.',
+    )
+  }
+}

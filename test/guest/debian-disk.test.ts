@@ -1,0 +1,144 @@
+// A Debian system on a disk image boots its own kernel: to the login prompt with systemd, with its
+// network and a web server behind a forwarded port; it writes its boot configuration anew with
+// update-grub, reboots by that, and powers off. Real time, through a host process and the command.
+// Making the image takes minutes the first time: with XENOLITH_LONG=1.
+
+import assert from 'node:assert/strict'
+import { copyFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { after, test } from 'node:test'
+import { plainText } from '../../src/node/console-text.ts'
+import { call } from '../../src/cli/testing/call.ts'
+import { debianDisk } from '../../src/node/debian-disk.ts'
+import { TestServer } from '../../src/node/testing/served-host.ts'
+import { ImageFolder } from './disk-images.ts'
+
+const isLong = process.env['XENOLITH_LONG'] === '1'
+const options = isLong ? {} : { skip: 'a whole Debian system boots with XENOLITH_LONG=1' }
+
+const images = new ImageFolder()
+const server = await TestServer.start()
+after(async () => {
+  await server.stop()
+  images.remove()
+})
+const { client } = server
+
+/** Even on a machine that does much else. */
+const BOOT_SECONDS = 400
+const COMMAND_SECONDS = 120
+const PROMPT = 'root@debian:~#'
+
+const xenolith = (...argv: string[]) => call(argv, { hostProcess: client })
+
+/** What the console has shown in the domain's present run, up to the last word. */
+async function shown(): Promise<string> {
+  return plainText((await xenolith('console', 'debian', '--history')).out).trimEnd()
+}
+
+/** Waits without taking the guest's time for it. */
+async function until(holds: () => Promise<boolean>, what: string, seconds: number): Promise<void> {
+  const end = performance.now() + seconds * 1000
+  while (!(await holds())) {
+    if (performance.now() > end) {
+      throw new Error(`waited in vain: ${what}\n${(await shown()).slice(-2000)}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 300))
+  }
+}
+
+async function type(text: string): Promise<void> {
+  const console = await client.console('debian', 0)
+  console.on('data', () => {})
+  console.write(text)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  console.destroy()
+}
+
+/** Types a line at the prompt; what it printed. */
+async function run(line: string): Promise<string> {
+  const before = (await shown()).length
+  await type(`${line}\r`)
+  const isDone = async () => (await shown()).slice(before).endsWith(PROMPT)
+  await until(isDone, line, COMMAND_SECONDS)
+  const text = (await shown()).slice(before)
+  return text.slice(text.indexOf('\n') + 1, text.lastIndexOf(PROMPT))
+}
+
+async function logIn(): Promise<void> {
+  await until(async () => (await shown()).endsWith('login:'), 'the login prompt', BOOT_SECONDS)
+  await type('root\r')
+  await until(async () => (await shown()).includes(PROMPT), 'the prompt', COMMAND_SECONDS)
+}
+
+async function freePort(): Promise<number> {
+  const listener = createServer()
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const place = listener.address()
+  await new Promise((resolve) => listener.close(resolve))
+  return typeof place === 'object' ? (place?.port ?? 0) : 0
+}
+
+const port = await freePort()
+
+test('boots its own kernel to the login prompt', options, async () => {
+  const disk = images.file('debian.qcow2')
+  copyFileSync(await debianDisk({ say: console.log }), disk)
+  const guestFile = images.file('debian.cfg')
+  writeFileSync(
+    guestFile,
+    `name = "debian"; type = "pvh"; memory = 512
+     bootloader = "pygrub"
+     disk = [ "${disk},qcow2,xvda,w" ]
+     vif = [ "forward=${port}:80" ]`,
+  )
+  const { status, err } = await xenolith('create', guestFile)
+  assert.equal(status, 0, err)
+  assert.match(err, /vmlinuz-6\.1\S* .*ramdisk .*"Debian GNU\/Linux" of partition 1.* of xvda/)
+  await logIn()
+})
+
+test('systemd has started everything, and the network is up', options, async () => {
+  await until(
+    async () => !/starting/.test(await run('systemctl is-system-running')),
+    'systemd is done',
+    COMMAND_SECONDS,
+  )
+  assert.equal(await run('systemctl --failed --no-legend'), '')
+  assert.match(await run('systemctl is-system-running'), /^running$/m)
+  assert.match(
+    await run('cat /sys/devices/system/clocksource/clocksource0/current_clocksource'),
+    /xen/,
+  )
+  assert.match(await run('findmnt -no SOURCE,FSTYPE /'), /^\/dev\/xvda1 +ext4$/m)
+  await until(
+    async () => (await run('ip -4 -brief address show')).includes('10.0.2.15'),
+    'DHCP',
+    COMMAND_SECONDS,
+  )
+})
+
+test('serves HTTP to the host through a forwarded port', options, async () => {
+  const answer = await fetch(`http://127.0.0.1:${port}/`)
+  assert.equal(await answer.text(), 'Debian in Xenolith\n')
+})
+
+test('boots by the configuration that update-grub has written in it', options, async () => {
+  assert.match(await run('update-grub'), /Found linux image: \/boot\/vmlinuz/)
+  assert.match(await run('grep -c menuentry /boot/grub/grub.cfg'), /^[1-9]/m)
+  await type('reboot\r')
+  await until(async () => !(await shown()).includes(PROMPT), 'it is made anew', BOOT_SECONDS)
+  await logIn()
+  // GRUB_CMDLINE_LINUX_DEFAULT of the image, which its first configuration does not have.
+  assert.match(await run('cat /proc/cmdline'), /root=UUID=\S+ ro console=hvc0 +quiet/)
+})
+
+test('powers off, and leaves a clean file system', options, async () => {
+  await type('poweroff\r')
+  const isGone = async () => !(await xenolith('list')).out.includes('debian')
+  await until(isGone, 'it has powered off', COMMAND_SECONDS)
+  images.run('qemu-img', 'check', '-q', 'debian.qcow2')
+  images.run('qemu-img', 'convert', '-O', 'raw', 'debian.qcow2', 'whole.raw')
+  images.run('dd', 'if=whole.raw', 'of=check.raw', 'bs=1M', 'skip=1', 'count=1022', 'status=none')
+  images.run('e2fsck', '-fn', 'check.raw')
+})
