@@ -23,8 +23,8 @@ const QEMU_CPU =
   'max,family=26,model=1,stepping=1,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq,' +
   '-3dnow,-3dnowext,-mpx,-pku,-svm,-monitor'
 
-const QEMU = 'qemu-system-x86_64'
-const QEMU_ARGUMENTS =
+export const QEMU = 'qemu-system-x86_64'
+export const QEMU_ARGUMENTS =
   `-accel tcg -M pc -cpu ${QEMU_CPU} -m ${MEMORY_MIB} -nographic -nodefaults -serial stdio ` +
   '-no-reboot'
 
@@ -114,7 +114,7 @@ function commandOf(side: Side, { kernel, elf, ramdisk, folder }: Image): [string
 }
 
 /** User and system time of a process and its ended children, from Linux's /proc (proc(5)). */
-function processorTime(pid: number | undefined): number {
+export function processorTime(pid: number | undefined): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     // After the name, which may hold anything: fields 3 and up; 14 to 17 are the times.
