@@ -2,7 +2,7 @@
 // processor time that the side has taken so far.
 
 import { spawn } from 'node:child_process'
-import { Host } from '../../src/node/host.ts'
+import type { Host } from '../../src/node/host.ts'
 import { processorTime, QEMU, QEMU_ARGUMENTS } from '../guest/sides.ts'
 import { type DeviceImage, LOAD_VIRTIO } from './image.ts'
 import { Shell } from './shell.ts'

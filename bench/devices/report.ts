@@ -12,8 +12,8 @@ export interface Rate {
 const WIDTH = 46
 
 export const HEADER =
-  `${'medians, by the clock (by processor time)'.padEnd(WIDTH)}` +
-  `${'ours'.padStart(16)}${'QEMU TCG'.padStart(16)}${'ours / QEMU'.padStart(16)}`
+  'medians, by the clock (by processor time)'.padEnd(WIDTH) +
+  ['ours', 'QEMU TCG', 'ours / QEMU'].map((title) => title.padStart(16)).join('')
 
 /** `qemu` is empty if it was not measured. */
 export function line(what: string, ours: readonly Rate[], qemu: readonly Rate[]): string {

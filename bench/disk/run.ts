@@ -50,7 +50,9 @@ run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', 'data.raw', 'data.qcow2')
 
 const sides: { readonly guest: BenchGuest; readonly device: string }[] = []
 const host = await Host.create({ time: 'real' })
-const disks = FORMATS.map((format, i) => `${join(folder, `data.${format}`)},${format},xvd${'ab'[i]},r`)
+const disks = FORMATS.map(
+  (format, i) => `${join(folder, `data.${format}`)},${format},xvd${'ab'[i]},r`,
+)
 sides.push({ guest: await bootOurs(host, image, 'disk', { disks }), device: '/dev/xvd' })
 if (!values['ours-only']) {
   const drives = FORMATS.flatMap((format) => [
