@@ -34,7 +34,7 @@ export function networkReference(): string {
     '',
     "A gateway is a process of Debian's `passt`, without root (started by root it runs as `nobody`),",
     'one for each interface that has one. The guest gets an address from 10.0.2.15 on by DHCP, another',
-    'one than each other guest of the host; 10.0.2.2 is the gateway and 10.0.2.3 answers DNS. TCP and',
+    'one than each other guest of the host, and the resolvers of the host; 10.0.2.2 is the gateway. TCP and',
     'UDP to 10.0.2.2 come to the host itself, to what listens on its loopback interface, too. What',
     'the guest sends to others goes to its switch: guests reach each other and the outside through',
     'one interface. IPv6 goes no further than the switch.',

@@ -24,8 +24,8 @@ const QEMU_CPU =
   'max,family=26,model=1,stepping=1,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq,' +
   '-3dnow,-3dnowext,-mpx,-pku,-svm,-monitor'
 
-const QEMU = 'qemu-system-x86_64'
-const QEMU_ARGUMENTS =
+export const QEMU = 'qemu-system-x86_64'
+export const QEMU_ARGUMENTS =
   `-accel tcg -M pc -cpu ${QEMU_CPU} -m ${MEMORY_MIB} -nographic -nodefaults -serial stdio ` +
   '-no-reboot'
 

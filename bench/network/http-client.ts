@@ -1,11 +1,13 @@
 // Asks a server for one page over and over, in a process of its own so that it does not take the
-// host's time: node http-client.ts PORT CONNECTIONS SECONDS. Prints the requests a second.
+// host's time: node http-client.ts PORT CONNECTIONS WARM-UP-SECONDS SECONDS. Connections are kept, one
+// request is under way on each. Prints the requests a second after the warm-up.
 
 import { connect } from 'node:net'
 
-const [port = 0, connections = 1, seconds = 1] = process.argv.slice(2).map(Number)
+const [port = 0, connections = 1, warmUpSeconds = 0, seconds = 1] = process.argv
+  .slice(2)
+  .map(Number)
 const REQUEST = 'GET / HTTP/1.1\r\nHost: guest\r\n\r\n'
-const WARM_UP_SECONDS = 5
 
 let requests = 0
 
@@ -35,4 +37,4 @@ setTimeout(() => {
     console.log((requests / (performance.now() - start)) * 1000)
     process.exit()
   }, seconds * 1000)
-}, WARM_UP_SECONDS * 1000)
+}, warmUpSeconds * 1000)

@@ -1,9 +1,8 @@
-// The demo's ramdisk with the programs of the measurement from Debian's packages put on top: Linux
-// unpacks archives that follow each other one over the other.
+// The programs of the measurement, from Debian's packages, for the ramdisk that all guests boot.
 
 import { readFile } from 'node:fs/promises'
-import { debianFile, demoGuest } from '../../src/node/debian-guests.ts'
-import { type CpioEntry, writeCpio } from '../../src/toolstack/image/cpio.ts'
+import { debianFile } from '../../src/node/debian-guests.ts'
+import type { CpioEntry } from '../../src/toolstack/image/cpio.ts'
 
 const LIBRARIES = 'lib/x86_64-linux-gnu'
 
@@ -41,12 +40,11 @@ http {
 `
 
 /**
- * Kernel and ramdisk of the guests that measure.
+ * iperf3, nginx, their libraries, and the page.
  * @throws UserError when packages can neither be found nor fetched
  */
-export async function networkGuest(): Promise<{ kernel: string; ramdisk: Uint8Array }> {
+export async function networkPrograms(): Promise<CpioEntry[]> {
   const say = (line: string) => console.error(line)
-  const { kernel, ramdisk } = await demoGuest({ say })
   const folders: CpioEntry[] = [LIBRARIES, 'lib64', 'www'].map((path) => ({ kind: 'folder', path }))
   const files: CpioEntry[] = []
   for (const [name, from, path] of FILES) {
@@ -55,8 +53,5 @@ export async function networkGuest(): Promise<{ kernel: string; ramdisk: Uint8Ar
   }
   files.push({ kind: 'file', path: 'www/index.html', data: PAGE })
   files.push({ kind: 'file', path: 'etc/nginx.conf', data: NGINX })
-  const base = await readFile(ramdisk)
-  // Archives begin at multiples of four bytes.
-  const padding = Buffer.alloc(-base.length & 3)
-  return { kernel, ramdisk: Buffer.concat([base, padding, writeCpio([...folders, ...files])]) }
+  return [...folders, ...files]
 }

@@ -1,103 +1,126 @@
-// How fast networks are: TCP from guest to guest through the switch (Debian's iperf3 in both), and
-// HTTP requests through a forwarded port to a static page (Debian's nginx in a guest, behind
-// passt; connections are kept). Prints both, and what each costs this process in processor time.
+// How fast networks are: TCP from guest to guest (Debian's iperf3 in both; ours through the switch,
+// QEMU's two through a socket of `-netdev stream`), and HTTP requests through a forwarded port to a
+// static page (Debian's nginx, one process, connections are kept; ours through passt, QEMU through its
+// own user network). The same kernel, ramdisk and programs on QEMU TCG with virtio-net, round by round.
+// Needs Debian's passt and qemu-system-x86.
 //
-// tools/bench network [SECONDS]
+// tools/bench network [--seconds N] [--rounds N] [--ours-only]
 
 import { execFile } from 'node:child_process'
-import { setImmediate } from 'node:timers/promises'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { ConsoleText } from '../../src/node/console-text.ts'
+import { parseArgs, promisify } from 'node:util'
 import { Host } from '../../src/node/host.ts'
-import type { Domain } from '../../src/node/host-types.ts'
-import { networkGuest } from './ramdisk.ts'
+import { type BenchGuest, bootOurs, bootQemu, taken } from '../devices/guests.ts'
+import { deviceImage } from '../devices/image.ts'
+import { HEADER, line, type Rate } from '../devices/report.ts'
+import { networkPrograms } from './ramdisk.ts'
 
-const PROMPT = 'demo:/# '
-const PORT = 18_080
 const CONNECTIONS = [1, 16]
 const CLIENT = join(import.meta.dirname, 'http-client.ts')
-const seconds = Number(process.argv[2] ?? 10)
+/** What the first round runs for before it is measured: it translates what is hot. */
+const WARM_UP_SECONDS = 10
 
-const guest = await networkGuest()
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '3' },
+    'ours-only': { type: 'boolean', default: false },
+  },
+})
+const seconds = Number(values.seconds)
+
+interface Side {
+  /** The first serves, the second is the client of iperf3. */
+  readonly guests: readonly [BenchGuest, BenchGuest]
+  /** Port of the host that leads to the first guest's port 80. */
+  readonly port: number
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'xenolith-network-'))
+process.once('exit', () => rmSync(folder, { recursive: true }))
+const image = await deviceImage(await networkPrograms(), folder)
 const host = await Host.create({ time: 'real' })
 
-class Shell {
-  readonly domain: Domain
-  readonly #text = new ConsoleText()
-  #shown = ''
-
-  constructor(domain: Domain) {
-    this.domain = domain
-    domain.console.onOutput((bytes) => {
-      this.#shown += this.#text.add(bytes)
-    })
-  }
-
-  static async boot(name: string, vif: string): Promise<Shell> {
-    const config = { name, memoryMiB: 256, vcpus: 1, vifs: [vif], ...guest }
-    const domain = await host.createDomain({ ...config, cmdline: 'console=hvc0 cryptomgr.notests' })
-    return new Shell(domain)
-  }
-
-  async prompt(from = 0): Promise<void> {
-    while (!(this.#shown.length > from && this.#shown.endsWith(PROMPT))) await setImmediate()
-  }
-
-  async run(line: string): Promise<string> {
-    const before = this.#shown.length
-    this.domain.console.send(new TextEncoder().encode(`${line}\r`))
-    while (this.#shown.indexOf('\n', before) < 0) await setImmediate()
-    await this.prompt(before)
-    return this.#shown.slice(before)
-  }
+async function ours(port: number): Promise<Side> {
+  const first = await bootOurs(host, image, 'a', { vifs: [`forward=${port}:80`] })
+  const second = await bootOurs(host, image, 'b', { vifs: ['gateway=none'] })
+  await first.shell.run('ip address add 10.9.0.1/24 dev eth0')
+  await second.shell.run('killall -q udhcpc; ip address add 10.9.0.2/24 dev eth0')
+  return { guests: [first, second], port }
 }
 
-/** Runs `work`; the processor time of this process that it took, as a share of the time it took. */
-async function share<T>(work: () => Promise<T>): Promise<{ value: T; busy: number }> {
-  const [time, cpu] = [performance.now(), process.cpuUsage()]
-  const value = await work()
-  const { user, system } = process.cpuUsage(cpu)
-  return { value, busy: (user + system) / 1000 / (performance.now() - time) }
+async function qemu(port: number): Promise<Side> {
+  const socket = `addr.type=unix,addr.path=${join(folder, 'wire')}`
+  const device = (netdev: string, mac: string) => [
+    '-device',
+    `virtio-net-pci,netdev=${netdev},mac=52:54:00:00:00:0${mac}`,
+  ]
+  const first = await bootQemu(image, [
+    ...['-netdev', `stream,id=wire,server=on,${socket}`, ...device('wire', '1')],
+    ...['-netdev', `user,id=out,hostfwd=tcp:127.0.0.1:${port}-:80`, ...device('out', '2')],
+  ])
+  const wire = ['-netdev', `stream,id=wire,server=off,${socket}`, ...device('wire', '3')]
+  const second = await bootQemu(image, wire)
+  await first.shell.run('ip link set eth0 up; ip address add 10.9.0.1/24 dev eth0')
+  await first.shell.run('ip link set eth1 up; ip address add 10.0.2.15/24 dev eth1')
+  await first.shell.run('ip route add default via 10.0.2.2')
+  await second.shell.run('ip link set eth0 up; ip address add 10.9.0.2/24 dev eth0')
+  return { guests: [first, second], port }
 }
 
-function print(what: string, amount: number, unit: string, busy: number): void {
-  const perCpu = (amount / busy).toFixed(0)
-  console.log(
-    `${what.padEnd(44)} ${amount.toFixed(0).padStart(7)} ${unit}, ` +
-      `${perCpu} for each second of processor time (${(busy * 100).toFixed(0)} % busy)`,
-  )
+/** Mbit/s that the client's guest says have arrived. */
+async function iperf({ guests }: Side, options: string, duration: number): Promise<Rate> {
+  const typed = `iperf3 -c 10.9.0.1 -f m -t ${duration} ${options}`
+  const { value, clock, cpu } = await taken(guests, () => guests[1].shell.run(typed))
+  const rates = [...value.matchAll(/([\d.]+) Mbits\/sec\s+receiver/g)]
+  const rate = Number(rates.at(-1)?.[1])
+  if (!rate) throw new Error(`${typed}: ${value}`)
+  return { clock: rate, cpu: (rate * clock) / cpu }
 }
 
-const [a, b] = [await Shell.boot('a', `forward=${PORT}:80`), await Shell.boot('b', 'bridge=xenbr0')]
-host.start()
-for (const shell of [a, b]) await shell.prompt()
-await a.run('ip address add 10.9.0.1/24 dev eth0')
-await b.run('killall -q udhcpc; ip address add 10.9.0.2/24 dev eth0')
-await a.run('iperf3 -s -D')
-await b.run('iperf3 -c 10.9.0.1 -t 5')
-for (const [what, option] of [
-  ['TCP from guest to guest', ''],
-  ['TCP from guest to guest, 4 connections', '-P 4'],
+/** Requests a second that the client has had answered. */
+async function http({ guests, port }: Side, connections: number, warmUp: number): Promise<Rate> {
+  const args = [CLIENT, port, connections, warmUp, seconds].map(String)
+  const work = () => promisify(execFile)(process.execPath, args)
+  const { value, clock, cpu } = await taken([guests[0]], work)
+  const rate = Number(value.stdout)
+  return { clock: rate, cpu: (rate * clock) / cpu }
+}
+
+const port = 18_080 + (process.pid % 1000)
+const sides = [await ours(port)]
+if (!values['ours-only']) sides.push(await qemu(port + 1000))
+
+async function report(what: string, run: (side: Side, round: number) => Promise<Rate>) {
+  const rates: Rate[][] = sides.map(() => [])
+  for (let round = 0; round <= Number(values.rounds); round++) {
+    for (const [i, side] of sides.entries()) {
+      const rate = await run(side, round)
+      if (round > 0) rates[i]?.push(rate)
+    }
+  }
+  console.log(line(what, rates[0] ?? [], rates[1] ?? []))
+}
+
+console.log(HEADER)
+for (const { guests } of sides) await guests[0].shell.run('iperf3 -s -D')
+for (const [what, options] of [
+  ['TCP, guest to guest', ''],
+  ['TCP, guest to guest, 4 connections', '-P 4'],
 ] as const) {
-  const { value, busy } = await share(() =>
-    b.run(`iperf3 -c 10.9.0.1 -f m -t ${seconds} ${option}`),
+  await report(`Mbit/s: ${what}`, (side, round) =>
+    iperf(side, options, round === 0 ? WARM_UP_SECONDS : seconds),
   )
-  const rates = [...value.matchAll(/([\d.]+) Mbits\/sec\s+receiver/g)].map((found) =>
-    Number(found[1]),
-  )
-  print(what, rates.at(-1) ?? Number.NaN, 'Mbit/s', busy)
 }
-await a.run('killall iperf3; nginx -c /etc/nginx.conf')
+for (const { guests } of sides) {
+  await guests[0].shell.run('killall iperf3; nginx -c /etc/nginx.conf')
+}
 for (const connections of CONNECTIONS) {
-  const args = [CLIENT, String(PORT), String(connections), String(seconds)]
-  const { value, busy } = await share(() => promisify(execFile)(process.execPath, args))
-  print(
-    `HTTP through a forwarded port, ${connections} at a time`,
-    Number(value.stdout),
-    'requests/s',
-    busy,
+  await report(`requests/s: HTTP, ${connections} kept, one at a time each`, (side, round) =>
+    http(side, connections, round === 0 ? WARM_UP_SECONDS : 1),
   )
 }
 host.stop()
-for (const shell of [a, b]) shell.domain.destroy()
+for (const { guests } of sides) for (const guest of guests) guest.end()

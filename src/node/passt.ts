@@ -17,7 +17,6 @@ export const GATEWAY_NETWORK = { address: 0x0a00_0200, bits: 24 }
 export const FIRST_GUEST_ADDRESS = 0x0a00_020f
 export const LAST_GUEST_ADDRESS = 0x0a00_02fe
 const GATEWAY_ADDRESS = 0x0a00_0202
-const DNS_ADDRESS = 0x0a00_0203
 const GATEWAY_MAC = 0x5255_0a00_0202
 
 /** The socket's number in passt: the first after the standard ones. */
@@ -79,7 +78,8 @@ function argumentsOf({ address, forwards, mtu }: PasstOptions): string[] {
     ...['--foreground', '--quiet', '--fd', String(SOCKET), '--ipv4-only'],
     ...['--address', ipv4Text(address), '--netmask', String(GATEWAY_NETWORK.bits)],
     ...['--gateway', ipv4Text(GATEWAY_ADDRESS), '--mac-addr', formatMac(GATEWAY_MAC)],
-    ...['--dns', ipv4Text(DNS_ADDRESS), '--dns-forward', ipv4Text(DNS_ADDRESS)],
+    // No --dns: the guest is to learn the host's own resolvers by DHCP. With one at an address of the
+    // gateway's (--dns-forward), answers of the others would seem to come from there.
     ...['--mtu', String(mtu ?? MTU)],
     ...ports,
   ]
@@ -88,7 +88,7 @@ function argumentsOf({ address, forwards, mtu }: PasstOptions): string[] {
 export class Passt implements Gateway {
   readonly guestAddress: string
   readonly mac = GATEWAY_MAC
-  readonly addresses = [GATEWAY_ADDRESS, DNS_ADDRESS]
+  readonly addresses = [GATEWAY_ADDRESS]
   onFrame: (frame: Uint8Array) => void = () => {}
   /** Frames that were lost because passt did not read. */
   dropped = 0

@@ -29,6 +29,25 @@ test('what a callback raises is delivered in the same go, and two that answer ea
   assert.equal(events.hasWork, true)
 })
 
+test('a patient callback interrupts nobody, and is called in its turn with the others', () => {
+  let wanted = 0
+  const calls: number[] = []
+  const events = new HostEvents(() => wanted++)
+  events.attach(1, () => calls.push(1), true)
+  events.attach(2, () => calls.push(2))
+  events.setPending(1)
+  assert.equal(wanted, 0)
+  events.setPending(2)
+  assert.equal(wanted, 1)
+  events.deliver()
+  assert.deepEqual(calls, [1, 2])
+  // Whoever has the port next is not patient.
+  events.detach(1)
+  events.attach(1, () => calls.push(1))
+  events.setPending(1)
+  assert.equal(wanted, 2)
+})
+
 test('events without a callback wait for one', () => {
   let wanted = 0
   const events = new HostEvents(() => wanted++)

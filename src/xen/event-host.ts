@@ -1,6 +1,7 @@
 // Events for a service of the host: a port of the control domain, which runs no guest code, is
 // bound to a callback. Callbacks are not called in the middle of whatever raised the event: they
-// wait until the hypervisor says so (`deliver`), in the order of the events.
+// wait until the hypervisor says so (`deliver`), in the order of the events. A patient callback waits
+// until the processor that runs has ended its turn; for the others it is made to come back at once.
 
 import type { EventAbi } from './event-abi.ts'
 
@@ -22,6 +23,7 @@ export class HostEvents implements EventAbi {
   /** Pending ports in the order of their events. */
   readonly #pending = new Set<number>()
   readonly #handlers = new Map<number, () => void>()
+  readonly #patient = new Set<number>()
   readonly #wanted: () => void
 
   /** `wanted` is called when the first event has come in: somebody should call `deliver` soon. */
@@ -29,14 +31,19 @@ export class HostEvents implements EventAbi {
     this.#wanted = wanted
   }
 
-  /** Has a port's events answered by a callback. Events that came before are not lost. */
-  attach(port: number, handler: () => void): void {
+  /**
+   * Has a port's events answered by a callback. Events that came before are not lost. The events of
+   * a patient callback interrupt nobody.
+   */
+  attach(port: number, handler: () => void, isPatient = false): void {
     this.#handlers.set(port, handler)
+    if (isPatient) this.#patient.add(port)
     if (this.#pending.size > 0) this.#wanted()
   }
 
   detach(port: number): void {
     this.#handlers.delete(port)
+    this.#patient.delete(port)
     this.#pending.delete(port)
   }
 
@@ -65,7 +72,7 @@ export class HostEvents implements EventAbi {
 
   setPending(number: number): void {
     this.#pending.add(number)
-    this.#wanted()
+    if (!this.#patient.has(number)) this.#wanted()
   }
 
   clearPending(number: number): void {

@@ -32,6 +32,10 @@ export interface GrantEntry {
 
 const PAGE = 4096
 
+function wholePage(flags: number, domid: number, gfn: number): GrantEntry {
+  return { flags, domid, gfn, start: 0, length: PAGE, transitiveDomid: 0, transitiveRef: 0 }
+}
+
 /** Entries in a shared frame. */
 export function entriesPerFrame(version: GrantVersion): number {
   return version === 1 ? 512 : 256
@@ -58,37 +62,25 @@ export class GrantEntries {
     this.#version = version
   }
 
+  /** A word for each read: a page of a disk or a packet costs one of these. */
   read(ref: number): GrantEntry {
-    const { mfn, offset } = this.#place(ref)
-    const bytes = this.#memory.read(mfn, offset, this.#version === 1 ? 8 : 16)
-    const view = new DataView(bytes.buffer)
-    const flags = view.getUint16(0, true)
-    const whole = {
-      flags,
-      domid: view.getUint16(2, true),
-      start: 0,
-      length: PAGE,
-      transitiveDomid: 0,
-      transitiveRef: 0,
-    }
-    if (this.#version === 1) return { ...whole, gfn: view.getUint32(4, true) }
+    const perFrame = entriesPerFrame(this.#version)
+    const mfn = this.#shared[Math.floor(ref / perFrame)] as Mfn
+    const offset = (ref % perFrame) * (PAGE / perFrame)
+    const head = this.#memory.get32(mfn, offset)
+    const second = this.#memory.get32(mfn, offset + 4)
+    const flags = head & 0xffff
+    const domid = head >>> 16
+    if (this.#version === 1) return wholePage(flags, domid, second)
+    const low = this.#memory.get32(mfn, offset + 8)
+    const gfn = this.#memory.get32(mfn, offset + 12) * 2 ** 32 + low
     if ((flags & GTF_type_mask) === GTF_transitive) {
-      return {
-        ...whole,
-        // What a frame would be, for who has mapped the grant before it became one of these.
-        gfn: Number(view.getBigUint64(8, true)),
-        transitiveDomid: view.getUint16(4, true),
-        transitiveRef: view.getUint32(8, true),
-      }
+      const transitive = { transitiveDomid: second & 0xffff, transitiveRef: low }
+      // What a frame would be, for who has mapped the grant before it became one of these.
+      return { ...wholePage(flags, domid, gfn), ...transitive }
     }
-    const gfn = Number(view.getBigUint64(8, true))
-    if (!(flags & GTF_sub_page)) return { ...whole, gfn }
-    return {
-      ...whole,
-      gfn,
-      start: view.getUint16(4, true),
-      length: view.getUint16(6, true),
-    }
+    if (!(flags & GTF_sub_page)) return wholePage(flags, domid, gfn)
+    return { ...wholePage(flags, domid, gfn), start: second & 0xffff, length: second >>> 16 }
   }
 
   /**

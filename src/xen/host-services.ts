@@ -140,16 +140,18 @@ export interface HostChannel {
 
 /**
  * Binds to a port that the guest has left unbound for domain 0; an error number if there is none.
- * `onEvent` is called for each event, outside of whatever the guest was doing.
+ * `onEvent` is called for each event, outside of whatever the guest was doing; if it is patient,
+ * when the guest's processor has ended its turn.
  */
 export function bindGuestPort(
   hypervisor: Hypervisor,
   domid: number,
   remotePort: number,
   onEvent: () => void,
+  isPatient = false,
 ): HostChannel | number {
   const port = hypervisor.control.channels.bindInterdomain(domid, remotePort)
-  return port < 0 ? port : channel(hypervisor, port, onEvent)
+  return port < 0 ? port : channel(hypervisor, port, onEvent, isPatient)
 }
 
 /**
@@ -167,9 +169,14 @@ export function createGuestPort(
   return typeof bound === 'number' ? bound : { guestPort, channel: bound }
 }
 
-function channel(hypervisor: Hypervisor, port: number, onEvent: () => void): HostChannel {
+function channel(
+  hypervisor: Hypervisor,
+  port: number,
+  onEvent: () => void,
+  isPatient = false,
+): HostChannel {
   const { channels, hostEvents } = hypervisor.control
-  hostEvents?.attach(port, onEvent)
+  hostEvents?.attach(port, onEvent, isPatient)
   return {
     port,
     notify: () => {

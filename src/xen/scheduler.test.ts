@@ -6,7 +6,7 @@ import { HVM_PARAM_TRIPLE_FAULT_REASON } from './abi/hvm-params.ts'
 import { SCHEDOP_yield, SHUTDOWN_crash, SHUTDOWN_poweroff, SHUTDOWN_reboot } from './abi/sched.ts'
 import { VCPUOP_set_singleshot_timer, vcpu_set_singleshot_timer } from './abi/vcpu.ts'
 import { __HYPERVISOR_sched_op, __HYPERVISOR_vcpu_op, VIRQ_TIMER } from './abi/xen.ts'
-import { createGuestPort } from './host-services.ts'
+import { bindGuestPort, createGuestPort } from './host-services.ts'
 import type { Step } from './testing/fake-processor.ts'
 import { type TestGuest, TestHost } from './testing/test-host.ts'
 
@@ -272,6 +272,28 @@ test('services of the host hear of an event at once, outside of the hypercall', 
   assert.ok(!guest.domain.channels.isPending(pair.guestPort))
   pair.channel.notify()
   assert.ok(guest.domain.channels.isPending(pair.guestPort))
+})
+
+test('a patient service hears of events when the turn is over, at the time it ended', () => {
+  const host = new TestHost({ quantumNs: 1000 })
+  const { hypervisor } = host
+  const guest = host.guest()
+  const other = host.guest()
+  const port = guest.domain.channels.allocUnbound(0)
+  let steps = 0
+  const heard: number[][] = []
+  const note = () => heard.push([steps, hypervisor.now()])
+  assert.ok(typeof bindGuestPort(hypervisor, guest.domain.domid, port, note, true) !== 'number')
+  hypervisor.deliverHostEvents()
+  heard.length = 0
+  guest.processor().program = forever(10, () => {
+    steps++
+    guest.domain.channels.send(port)
+  })
+  // Who has its turn after it is not waited for.
+  other.processor().program = forever(10, () => assert.equal(heard.length, 1))
+  hypervisor.step()
+  assert.deepEqual(heard, [[100, 1000]])
 })
 
 test('with a real clock, waiting is the business of the caller', () => {

@@ -54,6 +54,8 @@ export class Scheduler {
   #running: Vcpu | undefined
   /** Local time of the running processor when it entered run(). */
   #enteredAt = 0
+  /** Local time of the processor whose turn has just ended, while services do what it asked for. */
+  #servedAt: number | undefined
   #roundEnd = 0
   /** The latest local time that any processor has come to in this round. */
   #furthest = 0
@@ -74,10 +76,11 @@ export class Scheduler {
     return this.#running
   }
 
-  /** Time as the running processor sees it; that of the clock while none runs. */
+  /** Time as the running processor sees it; that of the clock while none runs or has just run. */
   now(): number {
     const { clock } = this.#world
-    if (!this.#running || !(clock instanceof VirtualClock)) return clock.now()
+    if (!(clock instanceof VirtualClock)) return clock.now()
+    if (!this.#running) return this.#servedAt ?? clock.now()
     const executed = this.#running.processor.executedInRun * this.#nsPerInstruction
     return Math.floor(this.#enteredAt + executed)
   }
@@ -158,15 +161,21 @@ export class Scheduler {
     const { clock } = this.#world
     if (clock instanceof VirtualClock) {
       const before = this.counters.instructions
-      this.#run(vcpu, start)
-      this.#world.runDeferred()
+      this.#servedAt = Math.floor(this.#run(vcpu, start))
+      this.#serve()
+      this.#servedAt = undefined
       this.#charge(vcpu, (this.counters.instructions - before) * this.#nsPerInstruction)
     } else {
       const before = clock.now()
       this.#run(vcpu, start)
-      this.#world.runDeferred()
+      this.#serve()
       this.#charge(vcpu, clock.now() - before)
     }
+  }
+
+  #serve(): void {
+    this.#world.deliverHostEvents()
+    this.#world.runDeferred()
   }
 
   #charge(vcpu: Vcpu, ns: number): void {
@@ -174,7 +183,8 @@ export class Scheduler {
     vcpu.domain.credit.charge(ns)
   }
 
-  #run(vcpu: Vcpu, start: number): void {
+  /** A turn of a processor; its local time at the end. */
+  #run(vcpu: Vcpu, start: number): number {
     // In virtual time, who was woken in this round starts when it was woken.
     let local = Math.max(start, Math.min(vcpu.wokenAt, this.#roundEnd))
     const isVirtual = this.#world.clock instanceof VirtualClock
@@ -194,13 +204,14 @@ export class Scheduler {
       this.#shortenRound()
       if (reason === 'halt') this.#halted(vcpu)
       else if (reason === 'shutdown') this.#tripleFault(vcpu)
-      else if (vcpu.processor.isExhausted) return
+      else if (vcpu.processor.isExhausted) return local
       else if (reason === 'exit') {
         // Whoever leaves of its own accord (SCHEDOP_yield, spinning with PAUSE) gives way.
-        if (!this.#isInterrupted) return
+        if (!this.#isInterrupted) return local
         this.#world.deliverHostEvents()
       }
     }
+    return local
   }
 
   /**

@@ -4,12 +4,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { resolve4 } from 'node:dns/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Host } from '../../src/node/host.ts'
 import { Session } from './session.ts'
+
+/** A name that whoever resolves names at all knows. */
+const KNOWN_NAME = 'deb.debian.org'
 
 /** Without a DHCP server, and with an address of its own. */
 const settle = (address: string) =>
@@ -126,6 +130,25 @@ test('a guest gets its address by DHCP and serves HTTP through a forwarded port'
   } finally {
     web.destroy()
     other.destroy()
+  }
+})
+
+test('a guest asks the resolver of the host for names', async (t) => {
+  const isAnswered = await resolve4(KNOWN_NAME).then(
+    () => true,
+    () => false,
+  )
+  if (!isAnswered) return t.skip('this machine itself resolves no names')
+  const host = await Session.host({ time: 'real' })
+  const guest = await Session.on(host, { vifs: [''] })
+  try {
+    host.start()
+    await guest.prompt()
+    await address(guest, '10.0.2.15')
+    const answer = await guest.run(`nslookup -type=a ${KNOWN_NAME}`)
+    assert.match(answer, /Name:\s+\S+\s+Address: \d+\.\d+\.\d+\.\d+/)
+  } finally {
+    guest.destroy()
   }
 })
 

@@ -65,6 +65,8 @@ export class BlkifRing {
   readonly #entryBytes: number
   readonly #request: Uint8Array<ArrayBuffer>
   readonly #view: DataView<ArrayBuffer>
+  readonly #answer: Uint8Array<ArrayBuffer>
+  readonly #answerView: DataView<ArrayBuffer>
   /** Requests taken so far; responses are as many when nothing is under way. */
   #taken = 0
   #answered = 0
@@ -76,6 +78,8 @@ export class BlkifRing {
     this.entries = ringEntries(pages.length, width)
     this.#request = new Uint8Array(blkif_request.size(width))
     this.#view = new DataView(this.#request.buffer)
+    this.#answer = new Uint8Array(blkif_response.size(width))
+    this.#answerView = new DataView(this.#answer.buffer)
     // A frontend that connects anew may go on with a used ring: nothing before is asked again.
     this.#taken = this.#get(RSP_PROD)
     this.#answered = this.#taken
@@ -96,8 +100,11 @@ export class BlkifRing {
 
   /** Puts a response into the ring; the guest sees it with {@link publish}. */
   answer(id: bigint, operation: number, status: number): void {
-    const bytes = blkif_response.encode(this.#width, { id, operation, status })
-    this.#copyIn(this.#placeOf(this.#answered), bytes)
+    const at = LAYOUTS[this.#width].response
+    this.#answerView.setBigUint64(at.id, id, true)
+    this.#answerView.setUint8(at.operation, operation)
+    this.#answerView.setInt16(at.status, status, true)
+    this.#copyIn(this.#placeOf(this.#answered), this.#answer)
     this.#answered = (this.#answered + 1) >>> 0
   }
 
@@ -131,7 +138,7 @@ export class BlkifRing {
       id: view.getBigUint64(at.id, true),
       sector: sectorAt(view, at.sector),
       segmentCount,
-      segments: decodeSegments(this.#request, at.segments, Math.min(segmentCount, MOST_DIRECT)),
+      segments: decodeSegments(view, at.segments, Math.min(segmentCount, MOST_DIRECT)),
     }
   }
 
@@ -166,8 +173,9 @@ export class BlkifRing {
     return HEADER + (index & (this.entries - 1)) * this.#entryBytes
   }
 
-  /** Entries may lie across two pages. */
+  /** Entries may lie across two pages, where there are several. */
   #copyOut(from: number, target: Uint8Array): void {
+    if (from + target.length <= PAGE) return this.#pages[0]?.copyOut(from, target)
     for (let done = 0; done < target.length; ) {
       const offset = (from + done) % PAGE
       const piece = target.subarray(done, done + PAGE - offset)
@@ -177,6 +185,7 @@ export class BlkifRing {
   }
 
   #copyIn(to: number, bytes: Uint8Array): void {
+    if (to + bytes.length <= PAGE) return this.#pages[0]?.write(to, bytes)
     for (let done = 0; done < bytes.length; ) {
       const offset = (to + done) % PAGE
       const piece = bytes.subarray(done, done + PAGE - offset)
@@ -195,16 +204,16 @@ export class BlkifRing {
 }
 
 /** Segments as they lie in a request or in a page of an indirect request. */
-export function decodeSegments(bytes: Uint8Array, offset: number, count: number): Segment[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Array.from({ length: count }, (_, i) => {
-    const at = offset + i * SEGMENT_BYTES
-    return {
+export function decodeSegments(view: DataView, offset: number, count: number): Segment[] {
+  const segments: Segment[] = []
+  for (let at = offset; at < offset + count * SEGMENT_BYTES; at += SEGMENT_BYTES) {
+    segments.push({
       ref: view.getUint32(at, true),
       first: view.getUint8(at + FIRST_SECTOR),
       last: view.getUint8(at + LAST_SECTOR),
-    }
-  })
+    })
+  }
+  return segments
 }
 
 /** A sector number of 64 bits; -1 if it is beyond 2^53, where numbers lose their last bits. */
@@ -219,6 +228,11 @@ const MOST_DIRECT = BLKIF_MAX_SEGMENTS_PER_REQUEST
 
 function layouts(width: Width) {
   return {
+    response: {
+      id: blkif_response.offsetOf(width, 'id'),
+      operation: blkif_response.offsetOf(width, 'operation'),
+      status: blkif_response.offsetOf(width, 'status'),
+    },
     plain: {
       count: blkif_request.offsetOf(width, 'nr_segments'),
       id: blkif_request.offsetOf(width, 'id'),

@@ -181,7 +181,7 @@ export class BlockDevice {
     const ring = new BlkifRing(pages, width)
     const queue = new BlockQueue(hypervisor, ring, requests, (why) => this.#xenbus.refuse(why))
     this.#queues.push(queue)
-    const channel = bindGuestPort(hypervisor, domid, terms.port, () => queue.wake())
+    const channel = bindGuestPort(hypervisor, domid, terms.port, () => queue.wake(), true)
     if (typeof channel === 'number') return `event channel ${terms.port} cannot be bound`
     queue.channel = channel
     return undefined

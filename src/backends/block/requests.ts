@@ -52,6 +52,7 @@ export class Requests {
   readonly #onTrouble: (why: string) => void
   readonly #buffer = new Uint8Array(MAX_INDIRECT_SEGMENTS * PAGE)
   readonly #segmentPage = new Uint8Array(PAGE)
+  readonly #segmentView = new DataView(this.#segmentPage.buffer)
 
   constructor(options: RequestsOptions) {
     this.#image = options.image
@@ -158,7 +159,7 @@ export class Requests {
       const here = Math.min(SEGMENTS_PER_PAGE, count - segments.length)
       const page = this.#segmentPage.subarray(0, here * SEGMENT_BYTES)
       if (!this.#pages.read(ref, 0, page)) return undefined
-      segments.push(...decodeSegments(page, 0, here))
+      segments.push(...decodeSegments(this.#segmentView, 0, here))
     }
     return segments
   }

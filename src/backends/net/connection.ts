@@ -152,7 +152,7 @@ export class Connection {
   }
 
   #bind(port: number, onEvent: () => void): HostChannel | string {
-    const channel = bindGuestPort(this.#hypervisor, this.#domid, port, onEvent)
+    const channel = bindGuestPort(this.#hypervisor, this.#domid, port, onEvent, true)
     if (typeof channel === 'number') return `event channel ${port} cannot be bound to (${channel})`
     this.#channels.push(channel)
     return channel
