@@ -67,7 +67,7 @@ function checkSource({ kernel, ramdisk, entry, hasDisk }: Source): void {
     throw new UsageError(
       'There is nothing to boot.',
       'Neither a kernel nor a disk is given.',
-      'Give --kernel FILE, or a disk with a system on it: --disk FILE,qcow2,xvda,w',
+      'Give a kernel (--kernel FILE), or a disk with a system on it (--disk FILE,qcow2,xvda,w).',
     )
   }
   if (ramdisk === undefined) return

@@ -26,7 +26,10 @@ echo '{}' >node_modules/.package-lock.json
 
 function fakeNode(version: string): string {
   return `#!/bin/sh
-if [ "$1" = --version ]; then echo v${version}; else shift 2; echo "ran ${version}: $*"; fi
+case $1 in --version) echo v${version}; exit ;; esac
+while case $1 in --*) ;; *) false ;; esac; do shift; done
+shift
+echo "ran ${version}: $*"
 `
 }
 

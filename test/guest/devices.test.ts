@@ -218,5 +218,5 @@ test('a domain that ends leaves no lock, port, process, frame, or node of xensto
   await assert.rejects(fetch(`http://127.0.0.1:${port}/`))
   images.checkExt4('web.qcow2', 'qcow2')
   assert.match(images.readExt4('/date'), /\d\d:\d\d:\d\d/)
-  assert.deepEqual(readdirSync(join(server.folder, 'run')), ['default.sock'])
+  assert.deepEqual(readdirSync(join(server.folder, 'run')), ['default.sock', 'default.xenstore'])
 })
