@@ -70,9 +70,7 @@ async function prepare(): Promise<Files> {
 function commandOf(side: 'ours' | 'qemu', disk: string, files: Files): readonly string[] {
   if (side === 'ours') {
     const options = `--memory ${MEMORY_MIB} --time real --disk ${disk},qcow2,xvda,w`
-    return [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, 'run'].concat(
-      options.split(' '),
-    )
+    return [process.execPath, ...process.execArgv, MAIN, 'run'].concat(options.split(' '))
   }
   const { kernel, ramdisk, cmdline } = files
   const machine = `-accel tcg -M pc -cpu ${QEMU_CPU} -m ${MEMORY_MIB} -nographic -nodefaults`

@@ -574,6 +574,8 @@ export class Cpu extends CpuMemory {
     const is64 = codeSizeOf(this.#mode) === 64
     const lo = is64 ? this.getI32(S.RIP) : Number(BigInt.asIntN(32, this.rip + this.#codeBase()))
     const hi = is64 ? this.getI32(S.RIP + 4) : 0
+    const quick = is64 && !this.#isLookedAt ? this.#hinted(lo, hi) : 0
+    if (quick !== 0) return quick
     try {
       if (!is64 && this.getU32(S.RIP) > this.segmentLimit(S.CS)) throw new GuestFault(GP)
       const found = this.#find(lo, hi)
@@ -592,6 +594,23 @@ export class Cpu extends CpuMemory {
       if (!(error instanceof GuestFault)) throw error
       return this.#cannotRun(rec, error)
     }
+  }
+
+  /** A block that is looked up is of interest to the translator. */
+  get #isLookedAt(): boolean {
+    return this.#sampler.drift === 1 || this.engine.translator.isEager
+  }
+
+  /** As lookup, for a block that was looked up lately and whose page the TLB knows; 0 otherwise. */
+  #hinted(lo: number, hi: number): number {
+    const { code } = this.tlb
+    const host = code.find(lo, hi, this.cpl === 3)
+    const rec = host < 0 ? 0 : this.engine.code.hint(host, this.#mode)
+    if (rec === 0) return 0
+    this.#isGlobal = code.isGlobal
+    this.#isCrossing = false
+    this.#jumps.remember(lo, hi, rec, this.getI32(S.JUMP_KEY), code.isGlobal)
+    return rec
   }
 
   #cannotRun(rec: number, fault: GuestFault): number {

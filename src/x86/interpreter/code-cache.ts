@@ -6,6 +6,7 @@
 
 import type { HostMemory } from '../memory/host-memory.ts'
 import { type BlockBuilder, type Built, MAX_BLOCK_RECORDS } from './block-builder.ts'
+import { BlockHints } from './block-hints.ts'
 import { BlockTable, type Chained } from './block-table.ts'
 import { FIRST_REGION, HANDLER_DEAD } from './handlers.ts'
 import { RECORD_SIZE, REC_HANDLER } from './record.ts'
@@ -33,6 +34,7 @@ export class CodeCache {
   /** Bytes of one half of the arena. */
   readonly #half: number
   readonly #blocks = new BlockTable<Block>()
+  readonly #hints = new BlockHints()
   readonly #frames = new Map<number, Block[]>()
   /** One byte for each host frame: does it hold decoded code. */
   readonly #hasCode: Uint8Array
@@ -81,6 +83,11 @@ export class CodeCache {
     return block && !block.isCrossing ? block.rec : 0
   }
 
+  /** As known, where it was looked up lately. */
+  hint(host: number, mode: number): number {
+    return this.#hints.find(host, mode)
+  }
+
   /** Does the frame of a host address hold decoded code, so that writes must be told. */
   hasCode(host: number): boolean {
     return this.#hasCode[host >>> PAGE_SHIFT] !== 0
@@ -94,7 +101,10 @@ export class CodeCache {
   find(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Block {
     const known = this.#blocks.get(host, mode)
     if (known) {
-      if (known.nextPage < 0) return known
+      if (known.nextPage < 0) {
+        this.#hints.remember(host, mode, known.rec)
+        return known
+      }
       const next = nextPage()
       if (next < 0) return NOTHING
       if (next === known.nextPage) return known
@@ -176,6 +186,7 @@ export class CodeCache {
       u32[at] = HANDLER_DEAD
     }
     this.#blocks.delete(block)
+    this.#hints.forget(block.start)
   }
 
   /** Takes a dropped block that goes on in another page from the lists of both. */
@@ -193,6 +204,7 @@ export class CodeCache {
    */
   flush(): void {
     this.#blocks.clear()
+    this.#hints.forgetAll()
     this.#frames.clear()
     this.#hasCode.fill(0)
     const isFirst = this.#end === this.#arena + this.#half
