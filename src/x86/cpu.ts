@@ -274,14 +274,16 @@ export class Cpu extends CpuMemory {
     try {
       for (;;) {
         if (this.getI32(S.ATTENTION)) this.#lookForInterrupts()
-        if (this.#withheld > 0) {
+        const isResumed = this.#withheld > 0
+        if (isResumed) {
           this.set32(S.BUDGET, this.getI32(S.BUDGET) + this.#withheld)
           this.#withheld = 0
         }
         if (this.#wantsExit) return result('exit')
         if (this.isHalted) return result('halt')
         // Where else emitted code comes back to be looked at is no matter of chance.
-        const isEnd = this.getI32(S.EXIT) === S.EXIT_BUDGET || this.getI32(S.BUDGET) <= 0
+        const isShort = this.getI32(S.EXIT) === S.EXIT_BUDGET && !isResumed
+        const isEnd = isShort || this.getI32(S.BUDGET) <= 0
         if (this.#reserve > 0 && isEnd) {
           this.#nextSlice()
         }
