@@ -57,12 +57,12 @@ const LEAST_CONTINUATION = 3
  * Instructions that have run, as far as samples tell, where a block is translated: about what a
  * region costs. What has run for so long is likely to run as long again.
  */
-const HOT = 40_000
+const HOT = 250_000
 /**
  * When it is looked at again: more of the code around it is known by then, callees have become
  * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
  */
-const AGAIN = [3_000_000, 30_000_000, 300_000_000]
+const AGAIN = [10_000_000, 100_000_000]
 const WORTHWHILE_GROWTH = 1.25
 
 export class Translator {
