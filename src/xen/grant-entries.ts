@@ -85,7 +85,8 @@ export class GrantEntries {
 
   /**
    * May `domid` begin to use the grant, and for writing if not `isReadOnly`. While it does, only
-   * GTF_readonly counts of what the guest may change. Mapping takes whole pages only; copying also takes parts of pages and transitive grants (version 2).
+   * GTF_readonly counts of what the guest may change. Mapping takes whole pages only; copying also
+   * takes parts of pages and transitive grants (version 2).
    */
   permits(entry: GrantEntry, domid: number, isReadOnly: boolean, isMapping: boolean): boolean {
     if (entry.domid !== domid) return false

@@ -54,8 +54,8 @@ const PATIENCE = 48
 /** Instructions that a block still has behind one that is interpreted, to be worth a region. */
 const LEAST_CONTINUATION = 3
 /**
- * Instructions that have run, as far as samples tell, where a block is translated: about what a
- * region costs. What has run for so long is likely to run as long again.
+ * Instructions that have run, as far as samples tell, where a block is translated: several times
+ * what a region costs. With less, a boot spends more on regions than it gains.
  */
 const HOT = 250_000
 /**
