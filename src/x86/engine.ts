@@ -10,13 +10,13 @@ import { BlockBuilder } from './interpreter/block-builder.ts'
 import { CodeCache } from './interpreter/code-cache.ts'
 import { Handlers } from './interpreter/handlers.ts'
 import type { HostMemory } from './memory/host-memory.ts'
+import {
+  type TranslationMode,
+  type TranslatorOptions,
+  translatorOptions,
+} from './translator/options.ts'
+import { type Policy, policyOf } from './translator/policy.ts'
 import { Translator } from './translator/translator.ts'
-
-/** When code is translated: never, when it is often seen running, or when it is first executed. */
-export type Translation = 'off' | 'hot' | 'always'
-
-/** Decoded code of a whole system: what does not fit has all of it forgotten, regions as well. */
-const ARENA_BYTES = 128 << 20
 
 let decoder: Decoder | undefined
 
@@ -28,6 +28,8 @@ function sharedDecoder(): Decoder {
 
 export class Engine {
   readonly memory: HostMemory
+  readonly options: TranslatorOptions
+  readonly policy: Policy
   readonly handlers: Handlers
   readonly code: CodeCache
   readonly translator: Translator
@@ -35,8 +37,14 @@ export class Engine {
   #current: Cpu | undefined
   #epoch = 0
 
-  constructor(memory: HostMemory, translation: Translation = 'hot', countsExits = false) {
+  /**
+   * `countsExits`: count why translated code is left; that costs a little.
+   * @throws UserError for a mode that is none
+   */
+  constructor(memory: HostMemory, mode?: TranslationMode, countsExits = false) {
     this.memory = memory
+    this.options = translatorOptions(mode)
+    this.policy = policyOf(this.options.seed)
     const current = (): Cpu => {
       if (!this.#current) throw new Bug('emitted code runs without a processor')
       return this.#current
@@ -57,14 +65,15 @@ export class Engine {
       memory,
       this.handlers,
       () => this.code,
-      translation,
+      this.options,
+      this.policy,
       countsExits,
     )
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,
-      ARENA_BYTES,
+      this.policy.arenaBytes,
       (host) => {
         for (const cpu of this.#cpus) cpu.tlb.protect(host)
       },

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { Decoder } from 'iced-x86'
-import type { Translation } from '../../src/x86/engine.ts'
+import type { Translation } from '../../src/x86/translator/options.ts'
 import * as S from '../../src/x86/state.ts'
 import { currentMode } from '../../src/x86/system/current-mode.ts'
 import { ALL_FEATURES } from '../../src/x86/testing/bare-machine.ts'

@@ -12,7 +12,7 @@ import {
   EFER_NXE,
   EFER_SCE,
 } from '../../src/x86/mmu/walker.ts'
-import type { Translation } from '../../src/x86/engine.ts'
+import type { Translation } from '../../src/x86/translator/options.ts'
 import type { Block } from '../../src/x86/interpreter/code-cache.ts'
 import * as S from '../../src/x86/state.ts'
 import { updateWalker } from '../../src/x86/system/control-registers.ts'

@@ -8,6 +8,7 @@ import type { Handler } from '../interpreter/handler.ts'
 import { newModule } from '../interpreter/handlers.ts'
 import * as R from '../interpreter/record.ts'
 import type { ExitCounters } from './exit-counters.ts'
+import type { TranslatorOptions } from './options.ts'
 import { Learned, Region } from './region.ts'
 import { declarePageFinder } from './region-pages.ts'
 import { type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
@@ -67,6 +68,7 @@ interface Finders {
 export class RegionCompiler {
   readonly #memory: R.RecordMemory
   readonly #handlerAt: (index: number) => Handler | undefined
+  readonly #options: TranslatorOptions
   readonly #exits: ExitCounters | undefined
   readonly #planner: Planner
   #attempts = 0
@@ -75,10 +77,12 @@ export class RegionCompiler {
   constructor(
     memory: R.RecordMemory,
     handlerAt: (index: number) => Handler | undefined,
+    options: TranslatorOptions,
     exits?: ExitCounters,
   ) {
     this.#memory = memory
     this.#handlerAt = handlerAt
+    this.#options = options
     this.#exits = exits
     this.#planner = new Planner(memory, handlerAt)
   }
@@ -136,6 +140,7 @@ export class RegionCompiler {
       learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS
       region = new Region(f, plan, learned, {
         memory: this.#memory,
+        options: this.#options,
         exits: this.#exits,
         nameOf: (rec) => this.#nameOf(rec),
         find: wanted.around.find,

@@ -17,6 +17,7 @@ import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
 import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
 import { RegionPages } from './region-pages.ts'
+import type { TranslatorOptions } from './options.ts'
 import type { TlbFinders } from './tlb-finders.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
 import { type Instruction, type Node, pageOf, type Plan, type Surroundings } from './region-plan.ts'
@@ -64,6 +65,7 @@ export interface RegionContext {
   /** What looks into the TLB; if not given, it does so itself. */
   readonly finders?: TlbFinders | undefined
   readonly memory: R.RecordMemory
+  readonly options: TranslatorOptions
   readonly find: Surroundings['find']
   /** The instruction of a record, for those who count. */
   readonly nameOf: (rec: number) => string
@@ -74,6 +76,7 @@ export interface RegionContext {
 export class Region {
   readonly f: FunctionBuilder
   readonly memory: R.RecordMemory
+  readonly #options: TranslatorOptions
   readonly #nameOf: (rec: number) => string
   readonly learned: Learned
   readonly flagVariables: FlagVariables
@@ -118,6 +121,7 @@ export class Region {
     this.plan = plan
     this.learned = learned
     this.memory = context.memory
+    this.#options = context.options
     this.#find = context.find
     this.#nameOf = context.nameOf
     this.finders = context.finders
@@ -318,7 +322,7 @@ export class Region {
 
   /** Only on the page of the entry is it certain that what is known lies there when this runs. */
   #recordAt(node: Node, offset: number): number {
-    if (pageOf(offset) !== pageOf(node.start)) return 0
+    if (pageOf(offset) !== pageOf(node.start) || !this.#options.hasLinks) return 0
     return this.plan.records.get(offset) ?? this.#find(offset, false)
   }
 
@@ -415,9 +419,9 @@ export class Region {
     return this.vector(number)
   }
 
-  /** The site of a key, undefined if there are too many. */
+  /** The site of a key, undefined if there are too many, or none at all. */
   site(key: string | undefined): Site | undefined {
-    if (key === undefined) return undefined
+    if (key === undefined || !this.#options.hasSites) return undefined
     const known = this.#sites.get(key)
     if (known || this.#sites.size >= MOST_SITES) return known
     const { f } = this

@@ -2,7 +2,6 @@
 // handlers, and their places there into the first records of the blocks. From then on whoever comes
 // to a block runs the region; nothing else knows that there are two kinds of code.
 
-import type { Translation } from '../engine.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import {
   FIRST_REGION,
@@ -16,12 +15,11 @@ import { BranchTargets } from './branch-targets.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
 import { PAGES_SIZE } from './region-pages.ts'
+import type { TranslatorOptions } from './options.ts'
+import type { Policy } from './policy.ts'
 import type { Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
-/** What a region has at most: at first, and when it has been seen running often. */
-const LIMITS = { nodes: 32, instructions: 200 }
-const WIDE_LIMITS = { nodes: 192, instructions: 1200 }
 
 /** Where a region may begin. */
 interface Place {
@@ -45,32 +43,13 @@ export interface LinearCode {
   readonly targetsOf: Surroundings['targetsOf']
 }
 
-/** Regions that are made at once at most. */
-const MOST_PLACES = 16
-/** Places that are translated together: each module has a price of its own. */
-const BATCH = 16
-/** Samples that a place waits for others. */
-const PATIENCE = 48
-/** Instructions that a block still has behind one that is interpreted, to be worth a region. */
-const LEAST_CONTINUATION = 3
-/**
- * Instructions that have run, as far as samples tell, where a block is translated: several times
- * what a region costs. With less, a boot spends more on regions than it gains.
- */
-const HOT = 250_000
-/**
- * When it is looked at again: more of the code around it is known by then, callees have become
- * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
- */
-const AGAIN = [10_000_000, 100_000_000]
-const WORTHWHILE_GROWTH = 1.25
-
 export class Translator {
   readonly #memory: HostMemory
   readonly #handlers: Handlers
   readonly #code: () => CodeCache
   readonly #compiler: RegionCompiler
-  readonly #translation: Translation
+  readonly #options: TranslatorOptions
+  readonly #policy: Policy
   /** Handlers of the first records of regions as they were before. */
   readonly #originals = new Int32Array(REGION_PLACES)
   /** What regions know of other pages. */
@@ -101,17 +80,19 @@ export class Translator {
     memory: HostMemory,
     handlers: Handlers,
     code: () => CodeCache,
-    translation: Translation,
+    options: TranslatorOptions,
+    policy: Policy,
     countsExits: boolean,
   ) {
     if (countsExits) this.exits = new ExitCounters(memory)
-    this.#translation = translation
+    this.#options = options
+    this.#policy = policy
     this.#memory = memory
     this.#handlers = handlers
     this.#code = code
     this.#pages = memory.allocate(REGION_PLACES * PAGES_SIZE, 64, 'pages of regions')
     const handlerAt = (index: number) => handlers.at(this.original(index))
-    this.#compiler = new RegionCompiler(memory, handlerAt, this.exits)
+    this.#compiler = new RegionCompiler(memory, handlerAt, options, this.exits)
   }
 
   /** The handler that a record has, or would have if no region began there. */
@@ -121,12 +102,17 @@ export class Translator {
 
   /** Is it of interest which blocks are seen running. */
   get isOn(): boolean {
-    return this.#translation === 'hot'
+    return this.#options.translation === 'hot'
+  }
+
+  /** Runs are cut into slices, each with a sample at its end. */
+  get isSlicing(): boolean {
+    return this.isOn || this.#policy.slicesAlways
   }
 
   /** Every block is translated when it is looked up for the first time. */
   get isEager(): boolean {
-    return this.#translation === 'always'
+    return this.#options.translation === 'always'
   }
 
   /** A block was looked up, in eager translation. */
@@ -145,6 +131,7 @@ export class Translator {
    * of a region already.
    */
   sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
+    if (!this.isOn) return true
     this.#seen.add(block.rec)
     block.heat += instructions
     if (block.heat >= this.#threshold(block)) {
@@ -157,13 +144,14 @@ export class Translator {
 
   /** Heat at which a block is looked at. */
   #threshold({ looks }: Block): number {
-    if (looks > 0) return AGAIN[looks - 1] ?? Number.POSITIVE_INFINITY
-    return HOT
+    const { hot, again } = this.#policy
+    return looks === 0 ? hot : (again[looks - 1] ?? Number.POSITIVE_INFINITY)
   }
 
   /** Translates what waits when there is enough of it, or when it has waited for long enough. */
   #wait(): void {
-    if (++this.#waited < PATIENCE && this.#waiting.length < BATCH) return
+    const { patience, batch } = this.#policy
+    if (++this.#waited < patience && this.#waiting.length < batch) return
     const places = this.#waiting.splice(0)
     this.#waited = 0
     this.translate(places)
@@ -174,7 +162,7 @@ export class Translator {
    * instructions in them that are left to the interpreter.
    */
   translate(places: readonly Place[]): void {
-    let left = Math.max(MOST_PLACES, places.length)
+    let left = Math.max(this.#policy.mostPlaces, places.length)
     for (let next = places; next.length > 0 && left > 0; ) {
       const requests = this.#requests(next.slice(0, left))
       if (requests.length === 0) return
@@ -194,12 +182,11 @@ export class Translator {
       const index = this.#takePlace()
       if (index === undefined) break
       const region = this.#regionAt(rec)
-      const [limits, leastSize] =
-        region < 0
-          ? [LIMITS, 0]
-          : [WIDE_LIMITS, (this.#sizes[region] as number) * WORTHWHILE_GROWTH]
+      const { limits, isCompact } = this.#policy.region(region < 0)
+      const size = region < 0 ? 0 : (this.#sizes[region] as number)
+      const leastSize = size * this.#policy.worthwhileGrowth
       const around = this.#surroundings(place)
-      const [pagesAt, isCompact] = [this.#pagesOf(index), region < 0]
+      const pagesAt = this.#pagesOf(index)
       requests.push({ rec, start, index, pagesAt, limits, leastSize, isCompact, around, place })
     }
     return requests
@@ -267,7 +254,7 @@ export class Translator {
     const length = u8[rec + R.REC_LENGTH] as number
     const previous = this.#handlers.at(this.original(u32[(rec - R.RECORD_SIZE) >>> 2] as number))
     if (length === 0 || !previous || previous.row.attributes.has('end')) return []
-    const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= LEAST_CONTINUATION
+    const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= this.#policy.leastContinuation
     if (!isWorthIt || this.#regionAt(rec) >= 0) return []
     const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
     return [{ rec, start, mode: from.mode, linear: from.linear }]
