@@ -2,6 +2,7 @@
 // differs: registers, flags, memory, executed instructions.
 
 import { differencesOf } from './differences.ts'
+import { translationMode } from '../../src/x86/translator/options.ts'
 import * as L from './layout.ts'
 import { ProgramMachine } from './machine.ts'
 import { layOut, type Layout, type Program, type ProgramEvent } from './program.ts'
@@ -23,11 +24,20 @@ export interface Difference {
 export class Machines {
   readonly #machines = new Map<string, ProgramMachine>()
 
-  get(bits: 32 | 64, translation: 'off' | 'hot' | 'always'): ProgramMachine {
-    const key = `${bits} ${translation}`
+  /** The machine that a program is interpreted on. */
+  interpreter(bits: 32 | 64): ProgramMachine {
+    return this.#get(`${bits} interpreter`, bits, 'off')
+  }
+
+  /** The machine of a mode. */
+  get(bits: 32 | 64, mode: string): ProgramMachine {
+    return this.#get(`${bits} ${mode}`, bits, mode)
+  }
+
+  #get(key: string, bits: 32 | 64, mode: string): ProgramMachine {
     const known = this.#machines.get(key)
     if (known) return known
-    const machine = new ProgramMachine(bits, translation)
+    const machine = new ProgramMachine(bits, translationMode(mode))
     this.#machines.set(key, machine)
     return machine
   }
@@ -39,8 +49,8 @@ export function compare(
   program: Program,
   layout = layOut(program),
 ): Difference | undefined {
-  const a = machines.get(program.bits, 'off')
-  const b = machines.get(program.bits, program.translation)
+  const a = machines.interpreter(program.bits)
+  const b = machines.get(program.bits, program.mode)
   const found = (what: string, one: string | number, other: string | number) =>
     `${what}: interpreted ${one}, translated ${other}`
   a.prepare(program, layout)

@@ -21,6 +21,11 @@ const SLICES: readonly (readonly [slice: number, total: number, weight: number])
   [1000, 12_000, 6],
   [100_000, 20_000, 6],
 ]
+/** What programs of a mode change in it; half of them nothing. */
+const MODES = {
+  hot: [',no-links', ',seed=1'],
+  always: [',no-sites', ',no-links', ',seed=2'],
+} as const
 /** Places at which regions may begin that are asked for at once. */
 const MOST_PLACES = 8
 const WEIGHTED = SLICES.flatMap((slice) => Array.from({ length: slice[2] }, () => slice))
@@ -470,7 +475,7 @@ export class Generator {
       checksAlignment: r.oneIn(4),
       slices,
       total: isMixed ? 2000 : chosen[1],
-      translation,
+      mode: modeOf(this.#seed, translation),
       events: this.#events(itemCount, translation),
     }
   }
@@ -533,6 +538,12 @@ export class Generator {
     }
     return events
   }
+}
+
+/** Some programs run without this or that means of the translator, or by other policies. */
+function modeOf(seed: number, translation: 'hot' | 'always'): string {
+  const changes = MODES[translation]
+  return translation + (changes[seed % (2 * changes.length)] ?? '')
 }
 
 /** The program of a seed: the same one everywhere. */

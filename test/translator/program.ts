@@ -71,8 +71,8 @@ export interface Program {
   readonly slices: readonly number[]
   /** Instructions after which the program is ended. */
   readonly total: number
-  /** Mode of the machine that it is compared on. */
-  readonly translation: 'hot' | 'always'
+  /** Mode of the machine that it is compared on (src/x86/translator/options.ts). */
+  readonly mode: string
   readonly events: readonly ProgramEvent[]
 }
 
