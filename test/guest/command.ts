@@ -6,7 +6,7 @@ import { plainText } from '../../src/node/console-text.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 /** Even on a machine that does much else, in seconds. */
-const TIME_LIMIT = 400
+const TIME_LIMIT = Number(process.env['XENOLITH_TIMEOUT_MS']) / 1000 || 400
 
 export const PROMPT = 'demo:/# '
 
@@ -22,13 +22,16 @@ export function conversation(...lines: readonly string[]): string[] {
   return lines.flatMap((line) => ['--expect', PROMPT, '--send', `${line}\\r`])
 }
 
-/** Runs `xenolith run` in virtual time. */
-export async function xenolithRun(args: readonly string[]): Promise<CommandRun> {
+/** Runs `xenolith run` in virtual time; `mode`: how it executes code, if not as all tests do. */
+export async function xenolithRun(args: readonly string[], mode?: string): Promise<CommandRun> {
   const always = ['--time', 'virtual', '--timeout', String(TIME_LIMIT)]
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', MAIN, 'run', ...always, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...(mode !== undefined && { XENOLITH_TRANSLATE: mode }) },
+    },
   )
   const out: Buffer[] = []
   let err = ''

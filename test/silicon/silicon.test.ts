@@ -37,19 +37,19 @@ const RUNS: readonly (readonly [mode: string, cases: number])[] =
 
 for (const [i, [mode, wanted]] of RUNS.entries()) {
   test(`every instruction does what the processor underneath does, in mode ${mode}`, (t) => {
-  const why = whyNoNative()
-  if (why !== undefined) {
-    console.log(`not compared with the processor underneath: ${why}`)
-    t.skip(why)
-    return
-  }
-  const native = new NativeProcessor()
-  t.after(() => native.dispose())
-  const plan = { cases: wanted, seed: SEED + i, mode: translationMode(mode) }
-  const { cases, variants, failures } = runSuite(native, plan)
-  console.log(`${cases} cases, ${variants} variants, seed ${plan.seed}, ${mode}`)
-  assert.deepEqual(describe(failures), [])
-})
+    const why = whyNoNative()
+    if (why !== undefined) {
+      console.log(`not compared with the processor underneath: ${why}`)
+      t.skip(why)
+      return
+    }
+    const native = new NativeProcessor()
+    t.after(() => native.dispose())
+    const plan = { cases: wanted, seed: SEED + i, mode: translationMode(mode) }
+    const { cases, variants, failures } = runSuite(native, plan)
+    console.log(`${cases} cases, ${variants} variants, seed ${plan.seed}, ${mode}`)
+    assert.deepEqual(describe(failures), [])
+  })
 }
 
 test('every instruction does what was recorded of a processor', () => {
