@@ -307,7 +307,18 @@ export class RegionEmitter extends RecordEmitter {
     else if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
     else if (!this.region.leadsTo(this.node, target)) return this.#follow(commit)
     commit?.()
-    this.region.edge(this, target)
+    const back = this.node.continuation
+    if (!back) return this.region.edge(this, target)
+    this.#leave(this.f.i32(this.region.recordAt(this.node, target)), 'branch', pageOf(target))
+  }
+
+  /** Goes on with a record that is not of this region; comes back from there if that is a call. */
+  #leave(rec: Value, why: string, page = 0): void {
+    const { region, node } = this
+    const back = node.continuation
+    if (!back) return region.leave(this, rec, why, page)
+    region.call(this, rec, this.#ripAt(back.start), why, page)
+    region.edge(this, back.start)
   }
 
   protected override branchTarget(): Value {
@@ -337,16 +348,33 @@ export class RegionEmitter extends RecordEmitter {
     const isLinked = f.gtU(link, f.i32(R.LINK_CROSSING))
     f.if(f.eqz(isLinked), () => this.retreat(), undefined, 'unlikely')
     commit?.()
-    this.region.leave(this, link, 'link', this.#page)
+    this.#leave(link, 'link', this.#page)
   }
 
   override jumpTo(rip: Value, commit?: () => void, key?: Value): void {
     if (!this.canRetreat) return this.#giveUp()
-    const { row, branch } = this.instruction.handler
+    const { branch } = this.instruction.handler
     // A direct branch comes here when its way through the region is not known.
     if (branch !== 'direct') this.#goWithin(rip, commit)
+    this.#jumpOutside(rip, commit, key)
+  }
+
+  #jumpOutside(rip: Value, commit?: () => void, key?: Value): void {
+    const { row } = this.instruction.handler
     const found = this.known(rip, commit, key)
-    this.region.leave(this, found, `jump: ${row.name} ${row.text}`)
+    this.#leave(found, `jump: ${row.name} ${row.text}`)
+  }
+
+  override returnTo(rip: Value, commit: () => void): void {
+    const { f, region } = this
+    if (this.shape.codeSize !== 64 || !this.canRetreat) return this.jumpTo(rip, commit)
+    this.#goWithin(rip, commit)
+    f.if(f.eq(rip, region.returnRip), () => {
+      commit()
+      region.return(this)
+    })
+    f.hasEffects = false
+    this.#jumpOutside(rip, commit)
   }
 
   override goOn(commit?: () => void): void {
@@ -365,6 +393,7 @@ export class RegionEmitter extends RecordEmitter {
   #goWithin(rip: Value, commit?: () => void): void {
     const { f } = this
     for (const [offset, to] of this.node.targets) {
+      if (to === this.node.continuation) continue
       f.if(f.eq(rip, this.#ripAt(offset)), () => {
         this.#look(to, () => this.retreat())
         commit?.()

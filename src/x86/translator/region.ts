@@ -105,6 +105,15 @@ export class Region {
   readonly #cr4: Local
   readonly #neededCr4: Local
   #needsSse = false
+  /** RETURN_RIP, CALLS_LEFT, JUMP_KEY and CODE_EPOCH as they were at first. */
+  readonly #returnRip: Local
+  readonly #callsLeft: Local
+  readonly #key: Local
+  #isCalling = false
+  #isReturning = false
+  /** Where all that is written has to be stored, and all that is used to be loaded again. */
+  readonly #spills: Value[] = []
+  readonly #reloads: Value[] = []
   readonly #sites = new Map<string, Site>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
@@ -112,6 +121,8 @@ export class Region {
   /** Where ways out lead: with the flags in the variables, and with them in the state block. */
   #outside: Label | undefined
   #settled: Label | undefined
+  /** Where a call leads that did not come back as it should: everything is stored. */
+  #abandoned: Label | undefined
 
   constructor(f: FunctionBuilder, plan: Plan, learned: Learned, context: RegionContext) {
     this.f = f
@@ -132,7 +143,10 @@ export class Region {
     this.#cr0 = f.local('i32')
     this.#cr4 = f.local('i32')
     this.#neededCr4 = f.local('i32')
-    this.#prologue = f.prologue()
+    this.#returnRip = f.local('i64')
+    this.#callsLeft = f.local('i32')
+    this.#key = f.local('i64')
+    this.#prologue = f.place()
   }
 
   /** Emits the function. False: it is no good, try again. */
@@ -140,16 +154,22 @@ export class Region {
     const { f } = this
     const cpu = f.param(CPU)
     this.#enter(cpu)
-    f.block((settled) => {
-      this.#settled = settled
-      f.block((outside) => {
-        this.#outside = outside
-        this.#start()
+    f.block((abandoned) => {
+      this.#abandoned = abandoned
+      f.block((settled) => {
+        this.#settled = settled
+        f.block((outside) => {
+          this.#outside = outside
+          this.#start()
+        })
+        const [first] = this.plan.entry.instructions as [Instruction]
+        new RegionEmitter(this, this.plan.entry, first, 0).regionFlags.toStateBlock()
       })
-      const [first] = this.plan.entry.instructions as [Instruction]
-      new RegionEmitter(this, this.plan.entry, first, 0).regionFlags.toStateBlock()
+      this.#leaveFunction(cpu)
     })
-    this.#leaveFunction(cpu)
+    this.#countExecuted(cpu)
+    f.ret()
+    this.#fillPlaces()
     return !this.isIncomplete
   }
 
@@ -164,19 +184,18 @@ export class Region {
 
   #leaveFunction(cpu: Value): void {
     const { f } = this
-    for (const [n, local] of this.#registers.entries()) {
-      if (local && this.#written & (1 << n)) f.store('i64.store', cpu, f.get(local), S.GPR + n * 8)
-    }
-    for (const [n, local] of this.#vectors.entries()) {
-      if (!local || !(this.#writtenVectors & (1 << n))) continue
-      f.store('v128.store', cpu, f.get(local), S.VECTORS + n * S.VECTOR_SIZE)
-    }
+    this.#storeRegisters(f.place())
     const [first] = this.plan.entry.instructions as [Instruction]
     const rec = f.get(this.#nextRec)
     const budget = f.get(this.#budget)
-    const executed = f.extendU(f.sub(f.get(this.#granted), budget))
-    const before = f.load('i64.load', cpu, S.TRANSLATED)
-    f.store('i64.store', cpu, f.add(before, executed), S.TRANSLATED)
+    this.#countExecuted(cpu)
+    if (this.#isReturning) {
+      f.if(f.eqz(rec), () => {
+        f.store('i32.store', cpu, budget, S.BUDGET)
+        f.store('i64.store', cpu, f.i64(S.NO_RETURN), S.RETURN_RIP)
+        f.ret()
+      })
+    }
     // What goes on behind a block is no instruction and has no length; it is not taken.
     const isInstruction = f.load('i32.load8_u', rec, R.REC_LENGTH)
     const asked = f.select(isInstruction, f.load('i32.load8_u', rec, R.REC_LEFT), f.i32(0))
@@ -199,6 +218,13 @@ export class Region {
     f.store('i32.store', cpu, left, S.BUDGET)
     const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
     f.returnCallIndirect(HANDLER_PARAMS, [], f.get(this.#nextHandler), rec, cpu, following)
+  }
+
+  #countExecuted(cpu: Value): void {
+    const { f } = this
+    const executed = f.extendU(f.sub(f.get(this.#granted), f.get(this.#budget)))
+    const before = f.load('i64.load', cpu, S.TRANSLATED)
+    f.store('i64.store', cpu, f.add(before, executed), S.TRANSLATED)
   }
 
   // Nodes.
@@ -258,7 +284,7 @@ export class Region {
       f.unreachable()
     }
     const [first] = node.instructions as [Instruction]
-    if (node.isLoop || node === this.plan.entry) {
+    if (node.isLook || node === this.plan.entry) {
       f.if(
         f.ltS(f.get(this.#budget), f.i32(node.cost)),
         () => {
@@ -302,9 +328,9 @@ export class Region {
   needSse(): void {
     if (this.#needsSse) return
     this.#needsSse = true
-    this.f.loadEarlier(this.#prologue, this.#cr0, 'i32.load', CPU, S.CR0)
-    this.f.loadEarlier(this.#prologue, this.#cr4, 'i32.load', CPU, S.CR4)
-    this.f.setEarlier(this.#prologue, this.#neededCr4, this.f.i32(CR4_OSFXSR))
+    this.f.loadAt(this.#prologue, this.#cr0, 'i32.load', CPU, S.CR0)
+    this.f.loadAt(this.#prologue, this.#cr4, 'i32.load', CPU, S.CR4)
+    this.f.setAt(this.#prologue, this.#neededCr4, this.f.i32(CR4_OSFXSR))
   }
 
   #stopOf({ stop }: Node): string {
@@ -313,11 +339,11 @@ export class Region {
 
   /** Is it known what lies at a page offset that the node goes on at. */
   leadsTo(node: Node, offset: number): boolean {
-    return node.targets.has(offset) || this.#recordAt(node, offset) !== 0
+    return node.targets.has(offset) || this.recordAt(node, offset) !== 0
   }
 
   /** Only on the page of the entry is it certain that what is known lies there when this runs. */
-  #recordAt(node: Node, offset: number): number {
+  recordAt(node: Node, offset: number): number {
     if (pageOf(offset) !== pageOf(node.start)) return 0
     return this.plan.records.get(offset) ?? this.#find(offset, false)
   }
@@ -327,7 +353,7 @@ export class Region {
     const { f } = this
     const to = e.node.targets.get(offset)
     if (!to) {
-      return this.leave(e, f.i32(this.#recordAt(e.node, offset)), 'branch', pageOf(offset))
+      return this.leave(e, f.i32(this.recordAt(e.node, offset)), 'branch', pageOf(offset))
     }
     const before = this.flagState
     const isBack = to.order <= e.node.order
@@ -340,6 +366,111 @@ export class Region {
       this.#tree(to)
     }
     this.flagState = before
+  }
+
+  // Calls.
+
+  /**
+   * Runs the record that a call leads to as a function of WebAssembly, and goes on when the RET of the
+   * callee has come to the RIP behind the call. `page`: as in leave. Something else may have happened
+   * meanwhile, and many instructions been executed: nothing is known of mappings, flags or registers.
+   */
+  call(e: RegionEmitter, rec: Value, back: Value, why: string, page = 0): void {
+    const { f } = this
+    const cpu = f.param(CPU)
+    if (!e.regionFlags.settle()) this.wantStoredAtStart(e.node)
+    this.#wantCalls()
+    const left = f.sub(f.get(this.#budget), f.load('i32.load8_u', rec, R.REC_LEFT))
+    const handler = f.load('i32.load', rec, R.REC_HANDLER)
+    f.if(
+      f.or(f.ltS(left, f.i32(0)), f.eqz(f.get(this.#callsLeft))),
+      () => this.#goOn(rec, handler, why, page, this.#settled),
+      undefined,
+      'unlikely',
+    )
+    this.#setBase(page)
+    f.store('i32.store', cpu, left, S.BUDGET)
+    f.store('i64.store', cpu, back, S.RETURN_RIP)
+    f.store('i32.store', cpu, f.sub(f.get(this.#callsLeft), f.i32(1)), S.CALLS_LEFT)
+    this.#spills.push(f.place())
+    const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
+    f.callIndirect(HANDLER_PARAMS, [], handler, rec, cpu, following)
+    const hasReturned = f.eq(f.load('i64.load', cpu, S.RETURN_RIP), f.i64(S.NO_RETURN))
+    f.brIf(this.#abandoned as Label, f.eqz(hasReturned), 'unlikely')
+    f.store('i64.store', cpu, f.get(this.#returnRip), S.RETURN_RIP)
+    f.store('i32.store', cpu, f.get(this.#callsLeft), S.CALLS_LEFT)
+    f.if(
+      f.ne(f.load('i64.load', cpu, S.JUMP_KEY), f.get(this.#key)),
+      () => {
+        f.store('i64.store', cpu, back, S.RIP)
+        f.store('i32.store', cpu, f.i32(S.EXIT_LOOK), S.EXIT)
+        f.br(this.#abandoned as Label)
+      },
+      undefined,
+      'unlikely',
+    )
+    f.store('i64.store', cpu, f.get(this.ripBase), S.RIP_BASE)
+    this.#reloads.push(f.place())
+    const executed = f.sub(f.get(this.#granted), f.get(this.#budget))
+    f.set(this.#budget, f.load('i32.load', cpu, S.BUDGET))
+    f.set(this.#granted, f.add(f.get(this.#budget), executed))
+    this.flagState = IN_MEMORY
+  }
+
+  #wantCalls(): void {
+    if (this.#isCalling) return
+    this.#isCalling = true
+    this.f.loadAt(this.#prologue, this.#callsLeft, 'i32.load', CPU, S.CALLS_LEFT)
+    this.f.loadAt(this.#prologue, this.#key, 'i64.load', CPU, S.JUMP_KEY)
+    this.#wantReturnRip()
+  }
+
+  #wantsReturnRip = false
+
+  #wantReturnRip(): void {
+    if (this.#wantsReturnRip) return
+    this.#wantsReturnRip = true
+    this.f.loadAt(this.#prologue, this.#returnRip, 'i64.load', CPU, S.RETURN_RIP)
+  }
+
+  /** i64: where a RET has to go to come back to the region that called this one. */
+  get returnRip(): Value {
+    this.#wantReturnRip()
+    return this.f.get(this.#returnRip)
+  }
+
+  /** Comes back to the region that called this one. Ends the path. */
+  return(e: RegionEmitter): void {
+    this.#isReturning = true
+    const isSettled = e.regionFlags.settle()
+    const none = this.f.i32(0)
+    this.#goOn(none, none, 'return', 0, isSettled ? this.#settled : this.#outside)
+  }
+
+  /** Now that it is known which registers and sites there are, calls store and load them. */
+  #fillPlaces(): void {
+    for (const place of this.#spills) this.#storeRegisters(place)
+    for (const place of this.#reloads) {
+      for (const [n, local] of this.#registers.entries()) {
+        if (local) this.f.loadAt(place, local, 'i64.load', CPU, S.GPR + n * 8)
+      }
+      for (const [n, local] of this.#vectors.entries()) {
+        if (local) this.f.loadAt(place, local, 'v128.load', CPU, S.VECTORS + n * S.VECTOR_SIZE)
+      }
+      for (const { page } of this.#sites.values()) this.f.setAt(place, page, this.f.i64(NO_PAGE))
+    }
+  }
+
+  #storeRegisters(place: Value): void {
+    const { f } = this
+    for (const [n, local] of this.#registers.entries()) {
+      if (!local || !(this.#written & (1 << n))) continue
+      f.storeAt(place, local, 'i64.store', CPU, S.GPR + n * 8)
+    }
+    for (const [n, local] of this.#vectors.entries()) {
+      if (!local || !(this.#writtenVectors & (1 << n))) continue
+      f.storeAt(place, local, 'v128.store', CPU, S.VECTORS + n * S.VECTOR_SIZE)
+    }
   }
 
   // Leaving.
@@ -369,15 +500,20 @@ export class Region {
   #goOn(rec: Value, handler: Value, why: string, page: number, out: Label | undefined): void {
     const { f } = this
     this.#exits?.emit(f, why)
-    if (page !== 0) {
-      // On other paths nothing has happened yet.
-      const { hasEffects } = f
-      f.store('i64.store', f.param(CPU), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
-      f.hasEffects = hasEffects
-    }
+    this.#setBase(page)
     f.set(this.#nextRec, rec)
     f.set(this.#nextHandler, handler)
     if (out) f.br(out)
+  }
+
+  /** RIP_BASE is that of another page. */
+  #setBase(page: number): void {
+    if (page === 0) return
+    const { f } = this
+    // On other paths nothing has happened yet.
+    const { hasEffects } = f
+    f.store('i64.store', f.param(CPU), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
+    f.hasEffects = hasEffects
   }
 
   // Variables.
@@ -387,7 +523,7 @@ export class Region {
     const known = this.#registers[number]
     if (known) return known
     const local = this.f.local('i64')
-    this.f.loadEarlier(this.#prologue, local, 'i64.load', CPU, S.GPR + number * 8)
+    this.f.loadAt(this.#prologue, local, 'i64.load', CPU, S.GPR + number * 8)
     this.#registers[number] = local
     return local
   }
@@ -404,7 +540,7 @@ export class Region {
     if (known) return known
     const local = this.f.local('v128')
     const offset = S.VECTORS + number * S.VECTOR_SIZE
-    this.f.loadEarlier(this.#prologue, local, 'v128.load', CPU, offset)
+    this.f.loadAt(this.#prologue, local, 'v128.load', CPU, offset)
     this.#vectors[number] = local
     return local
   }
@@ -422,7 +558,7 @@ export class Region {
     if (known || this.#sites.size >= MOST_SITES) return known
     const { f } = this
     const site = { page: f.local('i64'), addend: f.local('i32') }
-    f.setEarlier(this.#prologue, site.page, f.i64(NO_PAGE))
+    f.setAt(this.#prologue, site.page, f.i64(NO_PAGE))
     this.#sites.set(key, site)
     return site
   }

@@ -20,8 +20,8 @@ import type { Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
 /** What a region has at most: at first, and when it has been seen running often. */
-const LIMITS = { nodes: 32, instructions: 200 }
-const WIDE_LIMITS = { nodes: 192, instructions: 1200 }
+const LIMITS = { nodes: 32, instructions: 200, callee: 16 }
+const WIDE_LIMITS = { nodes: 192, instructions: 1200, callee: 48 }
 
 /** Where a region may begin. */
 interface Place {
