@@ -17,7 +17,7 @@ import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
 import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
 import { RegionPages } from './region-pages.ts'
-import type { TlbFinders } from './tlb-finders.ts'
+import { countTranslated } from './nested-calls.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
 import { type Instruction, type Node, pageOf, type Plan, type Surroundings } from './region-plan.ts'
 
@@ -61,8 +61,8 @@ export interface RegionContext {
   /** Where it keeps what it knows of other pages, and what looks for those. */
   readonly pagesAt: number
   readonly pageFinder: FuncRef
-  /** What looks into the TLB; if not given, it does so itself. */
-  readonly finders?: TlbFinders | undefined
+  /** What calls the handler of a record: see nested-calls.ts. */
+  readonly nestedCall: FuncRef
   readonly memory: R.RecordMemory
   readonly find: Surroundings['find']
   /** The instruction of a record, for those who count. */
@@ -79,7 +79,9 @@ export class Region {
   readonly flagVariables: FlagVariables
   readonly ripBase: Local
   readonly pages: RegionPages
-  readonly finders: TlbFinders | undefined
+  readonly #nestedCall: FuncRef
+  /** Some of its calls come back to it. */
+  readonly isCalling: boolean
   flagState: FlagState = IN_MEMORY
   /** Records behind instructions that the interpreter executes: where control comes back. */
   readonly continuations = new Set<number>()
@@ -96,8 +98,6 @@ export class Region {
   #written = 0
   #writtenVectors = 0
   readonly #budget: Local
-  /** What the budget was at first. */
-  readonly #granted: Local
   readonly #nextRec: Local
   readonly #nextHandler: Local
   /** What the SSE unit depends on, if it is needed; 0 else. */
@@ -105,11 +105,8 @@ export class Region {
   readonly #cr4: Local
   readonly #neededCr4: Local
   #needsSse = false
-  /** RETURN_RIP, CALLS_LEFT, JUMP_KEY and CODE_EPOCH as they were at first. */
-  readonly #returnRip: Local
-  readonly #callsLeft: Local
-  readonly #key: Local
-  #isCalling = false
+  /** RETURN_RIP as it was at first, if it is needed. */
+  #returnRip: Local | undefined
   #isReturning = false
   /** Where all that is written has to be stored, and all that is used to be loaded again. */
   readonly #spills: Value[] = []
@@ -131,21 +128,18 @@ export class Region {
     this.memory = context.memory
     this.#find = context.find
     this.#nameOf = context.nameOf
-    this.finders = context.finders
+    this.#nestedCall = context.nestedCall
+    this.isCalling = plan.nodes.some(({ continuation }) => continuation !== undefined)
     this.#exits = context.exits
     this.flagVariables = new FlagVariables(f)
     this.ripBase = f.local('i64')
     this.pages = new RegionPages(f, context.pagesAt, context.pageFinder)
     this.#budget = f.local('i32')
-    this.#granted = f.local('i32')
     this.#nextRec = f.local('i32')
     this.#nextHandler = f.local('i32')
     this.#cr0 = f.local('i32')
     this.#cr4 = f.local('i32')
     this.#neededCr4 = f.local('i32')
-    this.#returnRip = f.local('i64')
-    this.#callsLeft = f.local('i32')
-    this.#key = f.local('i64')
     this.#prologue = f.place()
   }
 
@@ -167,7 +161,6 @@ export class Region {
       })
       this.#leaveFunction(cpu)
     })
-    this.#countExecuted(cpu)
     f.ret()
     this.#fillPlaces()
     return !this.isIncomplete
@@ -178,8 +171,8 @@ export class Region {
     f.set(this.ripBase, f.load('i64.load', cpu, S.RIP_BASE))
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
-    f.set(this.#granted, f.get(this.#budget))
-    if (this.plan.nodes.some(({ start }) => pageOf(start) !== 0)) this.pages.enter(cpu)
+    countTranslated(f, cpu, f.extendU(f.get(this.#budget)))
+    if (this.plan.nodes.some(leavesPage)) this.pages.enter(cpu)
   }
 
   #leaveFunction(cpu: Value): void {
@@ -188,7 +181,7 @@ export class Region {
     const [first] = this.plan.entry.instructions as [Instruction]
     const rec = f.get(this.#nextRec)
     const budget = f.get(this.#budget)
-    this.#countExecuted(cpu)
+    countTranslated(f, cpu, f.sub(f.i64(0), f.extendU(budget)))
     if (this.#isReturning) {
       f.if(f.eqz(rec), () => {
         f.store('i32.store', cpu, budget, S.BUDGET)
@@ -218,13 +211,6 @@ export class Region {
     f.store('i32.store', cpu, left, S.BUDGET)
     const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
     f.returnCallIndirect(HANDLER_PARAMS, [], f.get(this.#nextHandler), rec, cpu, following)
-  }
-
-  #countExecuted(cpu: Value): void {
-    const { f } = this
-    const executed = f.extendU(f.sub(f.get(this.#granted), f.get(this.#budget)))
-    const before = f.load('i64.load', cpu, S.TRANSLATED)
-    f.store('i64.store', cpu, f.add(before, executed), S.TRANSLATED)
   }
 
   // Nodes.
@@ -342,6 +328,11 @@ export class Region {
     return node.targets.has(offset) || this.recordAt(node, offset) !== 0
   }
 
+  /** A record at an offset on another page, which has to be looked for when this runs; 0 if unknown. */
+  find(offset: number): number {
+    return this.#find(offset, false)
+  }
+
   /** Only on the page of the entry is it certain that what is known lies there when this runs. */
   recordAt(node: Node, offset: number): number {
     if (pageOf(offset) !== pageOf(node.start)) return 0
@@ -371,71 +362,29 @@ export class Region {
   // Calls.
 
   /**
-   * Runs the record that a call leads to as a function of WebAssembly, and goes on when the RET of the
-   * callee has come to the RIP behind the call. `page`: as in leave. Something else may have happened
-   * meanwhile, and many instructions been executed: nothing is known of mappings, flags or registers.
+   * Runs the record that a CALL leads to, and goes on when a RET has come to the RIP behind the CALL.
+   * `page`: as in leave.
    */
-  call(e: RegionEmitter, rec: Value, back: Value, why: string, page = 0): void {
+  call(e: RegionEmitter, rec: Value, back: Value, page = 0): void {
     const { f } = this
     const cpu = f.param(CPU)
     if (!e.regionFlags.settle()) this.wantStoredAtStart(e.node)
-    this.#wantCalls()
-    const left = f.sub(f.get(this.#budget), f.load('i32.load8_u', rec, R.REC_LEFT))
-    const handler = f.load('i32.load', rec, R.REC_HANDLER)
-    f.if(
-      f.or(f.ltS(left, f.i32(0)), f.eqz(f.get(this.#callsLeft))),
-      () => this.#goOn(rec, handler, why, page, this.#settled),
-      undefined,
-      'unlikely',
-    )
+    f.store('i32.store', cpu, f.get(this.#budget), S.BUDGET)
     this.#setBase(page)
-    f.store('i32.store', cpu, left, S.BUDGET)
-    f.store('i64.store', cpu, back, S.RETURN_RIP)
-    f.store('i32.store', cpu, f.sub(f.get(this.#callsLeft), f.i32(1)), S.CALLS_LEFT)
     this.#spills.push(f.place())
-    const following = f.load('i32.load', rec, R.RECORD_SIZE + R.REC_HANDLER)
-    f.callIndirect(HANDLER_PARAMS, [], handler, rec, cpu, following)
-    const hasReturned = f.eq(f.load('i64.load', cpu, S.RETURN_RIP), f.i64(S.NO_RETURN))
+    const hasReturned = f.call(this.#nestedCall, rec, cpu, f.get(this.ripBase), back)
     f.brIf(this.#abandoned as Label, f.eqz(hasReturned), 'unlikely')
-    f.store('i64.store', cpu, f.get(this.#returnRip), S.RETURN_RIP)
-    f.store('i32.store', cpu, f.get(this.#callsLeft), S.CALLS_LEFT)
-    f.if(
-      f.ne(f.load('i64.load', cpu, S.JUMP_KEY), f.get(this.#key)),
-      () => {
-        f.store('i64.store', cpu, back, S.RIP)
-        f.store('i32.store', cpu, f.i32(S.EXIT_LOOK), S.EXIT)
-        f.br(this.#abandoned as Label)
-      },
-      undefined,
-      'unlikely',
-    )
-    f.store('i64.store', cpu, f.get(this.ripBase), S.RIP_BASE)
     this.#reloads.push(f.place())
-    const executed = f.sub(f.get(this.#granted), f.get(this.#budget))
     f.set(this.#budget, f.load('i32.load', cpu, S.BUDGET))
-    f.set(this.#granted, f.add(f.get(this.#budget), executed))
     this.flagState = IN_MEMORY
-  }
-
-  #wantCalls(): void {
-    if (this.#isCalling) return
-    this.#isCalling = true
-    this.f.loadAt(this.#prologue, this.#callsLeft, 'i32.load', CPU, S.CALLS_LEFT)
-    this.f.loadAt(this.#prologue, this.#key, 'i64.load', CPU, S.JUMP_KEY)
-    this.#wantReturnRip()
-  }
-
-  #wantsReturnRip = false
-
-  #wantReturnRip(): void {
-    if (this.#wantsReturnRip) return
-    this.#wantsReturnRip = true
-    this.f.loadAt(this.#prologue, this.#returnRip, 'i64.load', CPU, S.RETURN_RIP)
   }
 
   /** i64: where a RET has to go to come back to the region that called this one. */
   get returnRip(): Value {
-    this.#wantReturnRip()
+    if (!this.#returnRip) {
+      this.#returnRip = this.f.local('i64')
+      this.f.loadAt(this.#prologue, this.#returnRip, 'i64.load', CPU, S.RETURN_RIP)
+    }
     return this.f.get(this.#returnRip)
   }
 
@@ -447,7 +396,7 @@ export class Region {
     this.#goOn(none, none, 'return', 0, isSettled ? this.#settled : this.#outside)
   }
 
-  /** Now that it is known which registers and sites there are, calls store and load them. */
+  /** Now that it is known which registers there are, calls store and load them. */
   #fillPlaces(): void {
     for (const place of this.#spills) this.#storeRegisters(place)
     for (const place of this.#reloads) {
@@ -457,7 +406,6 @@ export class Region {
       for (const [n, local] of this.#vectors.entries()) {
         if (local) this.f.loadAt(place, local, 'v128.load', CPU, S.VECTORS + n * S.VECTOR_SIZE)
       }
-      for (const { page } of this.#sites.values()) this.f.setAt(place, page, this.f.i64(NO_PAGE))
     }
   }
 
@@ -562,4 +510,10 @@ export class Region {
     this.#sites.set(key, site)
     return site
   }
+}
+
+/** Does a node lie on another page than the entry, or branch to one directly. */
+function leavesPage({ start, instructions }: Node): boolean {
+  const page = pageOf(start)
+  return page !== 0 || instructions.some(({ target = page }) => pageOf(target) !== page)
 }

@@ -75,7 +75,7 @@ export class Translator {
   readonly #originals = new Int32Array(REGION_PLACES)
   /** What regions know of other pages. */
   readonly #pages: number
-  /** Sizes of regions; 0 of those that are compact, which any other is better than. */
+  /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
   /** Blocks that were seen running since all were forgotten last, by their first records. */
@@ -199,8 +199,8 @@ export class Translator {
           ? [LIMITS, 0]
           : [WIDE_LIMITS, (this.#sizes[region] as number) * WORTHWHILE_GROWTH]
       const around = this.#surroundings(place)
-      const [pagesAt, isCompact] = [this.#pagesOf(index), region < 0]
-      requests.push({ rec, start, index, pagesAt, limits, leastSize, isCompact, around, place })
+      const pagesAt = this.#pagesOf(index)
+      requests.push({ rec, start, index, pagesAt, limits, leastSize, around, place })
     }
     return requests
   }
@@ -226,9 +226,9 @@ export class Translator {
     this.counters.attempts += attempts
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
-    for (const [i, { rec, index, isCompact, place }] of requests.entries()) {
+    for (const [i, { rec, index, place }] of requests.entries()) {
       const { size, instructions, continuations: behind } = made[i] as Made
-      if (isThere && size > 0) this.#begin(rec, index, isCompact ? 0 : size, instructions)
+      if (isThere && size > 0) this.#begin(rec, index, size, instructions)
       else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
