@@ -258,9 +258,9 @@ export class RegionEmitter extends RecordEmitter {
     const { f, memory } = this
     const { probe } = memory
     const find = () => probe.found(linear, probe.last(linear, size), tag, () => this.retreat())
-    // A page that was found is of use where an access comes back to it, with no call in between.
-    const isRepeated = f.isInLoop && !this.region.isCalling
-    const site = isRepeated ? this.region.site(this.#siteKey(tag, kind)) : undefined
+    // A page that was found is of use if the access comes again, with no call in between.
+    const { loop } = this.node
+    const site = loop && !loop.isCalling ? this.region.site(this.#siteKey(tag, kind)) : undefined
     if (!site) return probe.translated(linear, find())
     const mask = f.i64(-4096 | (size - 1))
     f.if(

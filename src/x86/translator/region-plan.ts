@@ -53,6 +53,10 @@ export class Node {
   /** Nodes that this one dominates immediately. */
   readonly children: Node[] = []
   isLoop = false
+  /** The start of the innermost loop that it belongs to. */
+  loop: Node | undefined
+  /** The loop that starts here makes calls that come back. */
+  isCalling = false
   /** Edges that come from nodes earlier in reverse postorder. */
   forwardEdges = 0
   /** Most instructions from its start to the next check of the budget. */
@@ -195,10 +199,14 @@ export class Planner {
     return starts
   }
 
-  /** Is it a function that is copied to where it is called: small, and calling no others. */
+  /** Is it a function that is copied to where it is called: a small one, its callees not counted. */
   #isSmall(start: number, first: number, { find, targetsOf }: Surroundings, limits: PlanLimits) {
     const around = { find, targetsOf }
     const starts = new Map([[start, first]])
+    const add = (offset: number) => {
+      const found = find(offset, false)
+      if (found !== 0) starts.set(offset, found)
+    }
     const seen = new Set<number>()
     let returns = 0
     for (const [from, rec] of starts) {
@@ -213,9 +221,9 @@ export class Planner {
           if (seen.size > limits.callee) return false
         }
         if (isReturn(handler)) returns++
-        if (isCall(handler) || handler.branch === 'indirect') return false
-        const to = target === undefined ? 0 : find(target, false)
-        if (target !== undefined && to !== 0) starts.set(target, to)
+        if (!isCall(handler) && handler.branch === 'indirect') return false
+        if (isCall(handler)) add(end)
+        else if (target !== undefined) add(target)
         if (handler.row.attributes.has('end')) break
       }
     }
@@ -365,6 +373,7 @@ function arrange(entry: Node): Node[] {
             node.next === to.start && node.instructions.at(-1)?.target === to.start ? 2 : 1
       }
     }
+    findLoops(order)
     findCosts(order)
     return order
   }
@@ -393,11 +402,10 @@ function reversePostorder(entry: Node): Node[] {
 
 function findDominators(order: readonly Node[]): void {
   const [entry] = order as [Node]
-  const sources = new Map<Node, Node[]>(order.map((node) => [node, []]))
+  const sources = sourcesOf(order)
   for (const node of order) {
     node.dominator = undefined
     node.children.length = 0
-    for (const to of node.targets.values()) sources.get(to)?.push(node)
   }
   entry.dominator = entry
   for (let isChanged = true; isChanged; ) {
@@ -429,6 +437,28 @@ function dominates(node: Node, other: Node): boolean {
   let at = other
   while (at.order > node.order) at = at.dominator as Node
   return at === node
+}
+
+/** Which nodes belong to which loops; inner loops start later. */
+function findLoops(order: readonly Node[]): void {
+  const sources = sourcesOf(order)
+  for (const head of order) {
+    if (!head.isLoop) continue
+    const body = new Set([head])
+    for (const from of sources.get(head) as Node[]) if (from.order >= head.order) body.add(from)
+    for (const node of body) {
+      node.loop = head
+      // Where it was seen to go otherwise, the call is the exception.
+      head.isCalling ||= node.continuation !== undefined && node.targets.size === 1
+      if (node !== head) for (const from of sources.get(node) as Node[]) body.add(from)
+    }
+  }
+}
+
+function sourcesOf(order: readonly Node[]): Map<Node, Node[]> {
+  const sources = new Map<Node, Node[]>(order.map((node) => [node, []]))
+  for (const node of order) for (const to of node.targets.values()) sources.get(to)?.push(node)
+  return sources
 }
 
 /** How much budget the entry and each look ask for. */

@@ -80,8 +80,6 @@ export class Region {
   readonly ripBase: Local
   readonly pages: RegionPages
   readonly #nestedCall: FuncRef
-  /** Some of its calls come back to it. */
-  readonly isCalling: boolean
   flagState: FlagState = IN_MEMORY
   /** Records behind instructions that the interpreter executes: where control comes back. */
   readonly continuations = new Set<number>()
@@ -129,7 +127,6 @@ export class Region {
     this.#find = context.find
     this.#nameOf = context.nameOf
     this.#nestedCall = context.nestedCall
-    this.isCalling = plan.nodes.some(({ continuation }) => continuation !== undefined)
     this.#exits = context.exits
     this.flagVariables = new FlagVariables(f)
     this.ripBase = f.local('i64')
@@ -396,7 +393,7 @@ export class Region {
     this.#goOn(none, none, 'return', 0, isSettled ? this.#settled : this.#outside)
   }
 
-  /** Now that it is known which registers there are, calls store and load them. */
+  /** Now that it is known which registers and sites there are, calls store and load them. */
   #fillPlaces(): void {
     for (const place of this.#spills) this.#storeRegisters(place)
     for (const place of this.#reloads) {
@@ -406,6 +403,7 @@ export class Region {
       for (const [n, local] of this.#vectors.entries()) {
         if (local) this.f.loadAt(place, local, 'v128.load', CPU, S.VECTORS + n * S.VECTOR_SIZE)
       }
+      for (const { page } of this.#sites.values()) this.f.setAt(place, page, this.f.i64(NO_PAGE))
     }
   }
 
