@@ -17,7 +17,7 @@ import {
   LOAD,
   LOOP,
   type Local,
-  PROLOGUE,
+  PLACE,
   PURE,
   READ,
   RESULT,
@@ -109,8 +109,8 @@ export class Emitter {
       case YIELD:
         this.#operand(node.a as Value)
         return
-      case PROLOGUE:
-        for (const set of node.rest as Value[]) this.#statement(set)
+      case PLACE:
+        for (const added of node.rest as Value[]) this.#statement(added)
         return
       case END:
         this.#out.byte(0x0b)

@@ -438,28 +438,28 @@ test('values, locals and labels that do not belong here are Bugs', () => {
   )
 })
 
-test('what is added to a prologue later happens there', () => {
+test('what is added to a place later happens there', () => {
   const text = textOf(I32, (f) => {
-    const place = f.prologue()
+    const place = f.place()
     const [loaded, constant] = [f.local('i32'), f.local('i32')]
     f.loop((again) => {
       f.set(constant, f.add(f.get(constant), f.get(loaded)))
       f.brIf(again, f.param(0))
     })
-    f.loadEarlier(place, loaded, 'i32.load16_u', 1, 6)
-    f.setEarlier(place, constant, f.i32(7))
+    f.loadAt(place, loaded, 'i32.load16_u', 1, 6)
+    f.setAt(place, constant, f.i32(7))
     f.ret(f.get(constant))
   })
   const prologue = 'local.get 1 i32.load16_u offset=6 local.set 2 i32.const 7 local.set 3 '
   assert.ok(text.startsWith(`${prologue}loop local.get 3 local.get 2 i32.add local.set 3`), text)
 })
 
-test('a prologue takes constants and loads of the type of the local only', () => {
+test('a place takes constants and loads of the type of the local only', () => {
   textOf(I32, (f) => {
-    const place = f.prologue()
-    assert.throws(() => f.setEarlier(place, f.local('i64'), f.i32(1)), Bug)
-    assert.throws(() => f.setEarlier(place, f.local('i32'), f.param(0)), Bug)
-    assert.throws(() => f.loadEarlier(place, f.local('i64'), 'i32.load', 0, 0), Bug)
+    const place = f.place()
+    assert.throws(() => f.setAt(place, f.local('i64'), f.i32(1)), Bug)
+    assert.throws(() => f.setAt(place, f.local('i32'), f.param(0)), Bug)
+    assert.throws(() => f.loadAt(place, f.local('i64'), 'i32.load', 0, 0), Bug)
     f.ret(f.i32(0))
   })
 })

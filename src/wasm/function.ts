@@ -6,7 +6,7 @@ import { Bug } from '../base/errors.ts'
 import { simplifyCondition } from './fold.ts'
 import type { FuncRef } from './graph.ts'
 import { MemoryAccess } from './memory.ts'
-import { CONTROL, instruction, type LoadOp, type Type } from './opcodes.ts'
+import { CONTROL, instruction, type LoadOp, type StoreOp, type Type } from './opcodes.ts'
 import {
   BLOCK,
   CONST,
@@ -19,7 +19,8 @@ import {
   LOAD,
   LOOP,
   type Local,
-  PROLOGUE,
+  PLACE,
+  READ,
   RESULT,
   type Scope,
   SET,
@@ -53,38 +54,59 @@ export class FunctionBuilder extends MemoryAccess {
   }
 
   /**
-   * A place where variables get their first values, for those who find out later which they need:
-   * setEarlier and loadEarlier add to it until the function ends.
+   * A place where variables are assigned or stored by those who find out later which: setAt, loadAt
+   * and storeAt add to it until the function ends.
    */
-  prologue(): Value {
-    const node = this.statement(PROLOGUE)
+  place(): Value {
+    // What variables hold before it says nothing of what they hold after it.
+    this.loops++
+    const node = this.statement(PLACE)
     node.rest = []
     return node
   }
 
-  /** At a prologue, sets a local that is not used before it to a constant. */
-  setEarlier(prologue: Value, local: Local, constant: Value): void {
-    this.check(constant, local.type, 'setEarlier')
-    if (constant.kind !== CONST) throw new Bug('what a prologue sets is a constant or a load')
-    this.#assignEarlier(prologue, local, constant)
+  /** At a place, sets a local to a constant. */
+  setAt(place: Value, local: Local, constant: Value): void {
+    this.check(constant, local.type, 'setAt')
+    if (constant.kind !== CONST) throw new Bug('what a place sets is a constant or a load')
+    this.#assignAt(place, local, constant)
   }
 
-  /** At a prologue, loads a local that is not used before it, at an address in a parameter. */
-  loadEarlier(prologue: Value, local: Local, name: LoadOp, param: number, offset: number): void {
+  /** At a place, loads a local, at an address in a parameter. */
+  loadAt(place: Value, local: Local, name: LoadOp, param: number, offset: number): void {
     const what = instruction('load', name)
-    const value = new Value(LOAD, what.result as Type, prologue.scope, what, undefined)
+    const value = new Value(LOAD, what.result as Type, place.scope, what, undefined)
     value.a = this.param(param)
     value.immediate = offset
-    this.check(value, local.type, 'loadEarlier')
-    this.#assignEarlier(prologue, local, value)
+    this.#checkLocal(local, value.type, 'loadAt')
+    this.#assignAt(place, local, value)
   }
 
-  #assignEarlier(prologue: Value, local: Local, value: Value): void {
-    const set = new Value(SET, local.type, prologue.scope, undefined, undefined)
+  /** At a place, stores what a local holds there, at an address in a parameter. */
+  storeAt(place: Value, local: Local, name: StoreOp, param: number, offset: number): void {
+    const what = instruction('store', name)
+    const held = new Value(READ, local.type, place.scope, undefined, undefined)
+    held.home = local.index
+    this.#checkLocal(local, what.operands[1] as Type, 'storeAt')
+    const node = new Value(EFFECT, 'i32', place.scope, what, undefined)
+    node.hasResult = false
+    node.a = this.param(param)
+    node.b = held
+    node.immediate = offset
+    ;(place.rest as Value[]).push(node)
+  }
+
+  /** As check, for what may lie in a scope that has ended. */
+  #checkLocal({ type }: Local, wanted: Type, user: string): void {
+    if (type !== wanted) throw new Bug(`${user} in ${this.describe()} takes ${wanted}, not ${type}`)
+  }
+
+  #assignAt(place: Value, local: Local, value: Value): void {
+    const set = new Value(SET, local.type, place.scope, undefined, undefined)
     set.hasResult = false
     set.local = local
     set.a = value
-    ;(prologue.rest as Value[]).push(set)
+    ;(place.rest as Value[]).push(set)
   }
 
   /** A call of a function with at most one result; using the value of one without is a Bug. */

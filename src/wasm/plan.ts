@@ -13,7 +13,7 @@ import {
   EFFECT,
   ELSE,
   LOAD,
-  PROLOGUE,
+  PLACE,
   PURE,
   READ,
   type Scope,
@@ -49,7 +49,9 @@ export function plan(sequence: readonly Value[]): void {
         continue
       }
       case ELSE:
-      case PROLOGUE:
+        continue
+      case PLACE:
+        if (planPlace(node, i)) nextChange = i
         continue
       case SET:
         if (node.local) node.local.nextSet = i
@@ -61,6 +63,16 @@ export function plan(sequence: readonly Value[]): void {
     node.site = node
     useAll(node, node)
   }
+}
+
+/** What is assigned at a place, and whether memory changes there. Its operands need no planning. */
+function planPlace({ rest }: Value, i: number): boolean {
+  let isStoring = false
+  for (const { local } of rest as Value[]) {
+    if (local) local.nextSet = i
+    else isStoring = true
+  }
+  return isStoring
 }
 
 /** A read costs nothing if the local still holds the value at its last use. */

@@ -25,8 +25,8 @@ export const IF = 10
 export const ELSE = 11
 /** The end of a block, loop or if; in the last case perhaps its result. */
 export const END = 12
-/** Assignments (`rest`) that are added until the function ends. */
-export const PROLOGUE = 13
+/** Assignments and stores (`rest`) that are added until the function ends. */
+export const PLACE = 13
 
 /** Branch hints. */
 export const LIKELY = 1
@@ -102,7 +102,7 @@ export class Value {
   b: Value | undefined = undefined
   /** @internal */
   c: Value | undefined = undefined
-  /** @internal Operands of calls and returns; of END, locals that fall free there; see PROLOGUE. */
+  /** @internal Operands of calls and returns; of END, locals that fall free there; see PLACE. */
   rest: Value[] | undefined = undefined
   /** @internal Several results of a call. */
   results: Value[] | undefined = undefined

@@ -425,8 +425,12 @@ export class Cpu extends CpuMemory {
     this.hasShadow = false
     this.set32(S.EXIT, 0)
     this.set32(S.KICKED, 0)
+    this.setWords(S.RETURN_RIP, -1, -1)
+    this.set32(S.CALLS_LEFT, S.MOST_CALLS)
     this.engine.enter(this, rec)
     const exit = this.getI32(S.EXIT)
+    // A RET that nobody waited for.
+    if (exit === 0) this.setU64(S.RIP, BigInt.asUintN(64, S.NO_RETURN))
     if (exit === S.EXIT_FAULT) return this.#fault()
     if (exit === S.EXIT_DEAD || exit === S.EXIT_KICKED) this.#leaveBefore()
     if (

@@ -123,6 +123,19 @@ export const KICKED = 0x348
 /** Why WebAssembly code came back; one of the EXIT_ values. */
 export const EXIT = 0x34c
 
+/** RIP that a RET has to find to come back to the region that made the call; or NO_RETURN. */
+export const RETURN_RIP = 0x350
+/** Calls that regions may still make within each other. */
+export const CALLS_LEFT = 0x358
+
+/**
+ * Nobody waits for a RET, or the one that was waited for has come. No call returns there; a RET that
+ * goes there comes back to the run loop.
+ */
+export const NO_RETURN = -1n
+/** What the engine's stack has room for. */
+export const MOST_CALLS = 32
+
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */
 export const VECTORS = 0x400
 export const VECTOR_SIZE = 64

@@ -141,6 +141,8 @@ export abstract class Emitter {
    * path.
    */
   abstract jumpTo(rip: Value, commit?: () => void, key?: Value): void
+  /** Near return to a RIP (i64): as jumpTo, but it may be what a call waits for. */
+  abstract returnTo(rip: Value, commit: () => void): void
   /** Goes on with the following instruction in a block of its own. Ends the path. */
   goOn(commit?: () => void): void {
     this.jumpTo(this.nextRip(), commit)

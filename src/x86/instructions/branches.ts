@@ -64,14 +64,14 @@ define('CALL', ['FF /2 Ev f64 end'], (e, target) => {
 
 define('RET', ['C3 f64 end'], (e) => {
   const bits = e.shape.operandSize
-  e.jumpTo(e.resize(e.peek(bits), bits, 64), () => e.moveStack(bits / 8))
+  e.returnTo(e.resize(e.peek(bits), bits, 64), () => e.moveStack(bits / 8))
 })
 
 define('RET', ['C2 Iw f64 end'], (e, extra) => {
   const bits = e.shape.operandSize
   const rip = e.resize(e.peek(bits), bits, 64)
   const more = e.read(extra, 16)
-  e.jumpTo(rip, () => {
+  e.returnTo(rip, () => {
     const size = e.shape.stackSize
     const rsp = e.gpr(S.RSP, size)
     const sum = e.f.add(e.read(rsp), e.resize(more, 16, size))

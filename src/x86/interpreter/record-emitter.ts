@@ -311,6 +311,21 @@ export class RecordEmitter extends Emitter {
     return found
   }
 
+  override returnTo(rip: Value, commit: () => void): void {
+    const { f } = this
+    if (this.shape.codeSize === 64) {
+      const { hasEffects } = f
+      f.if(f.eq(rip, this.stateLoad('i64.load', S.RETURN_RIP)), () => {
+        commit()
+        // A RET is the last of its block: nothing is to be given back.
+        this.stateStore('i64.store', S.RETURN_RIP, f.i64(S.NO_RETURN))
+        f.ret()
+      })
+      f.hasEffects = hasEffects
+    }
+    this.jumpTo(rip, commit)
+  }
+
   override jumpTo(rip: Value, commit?: () => void, key?: Value): void {
     if (this.canRetreat) return this.#enter(this.known(rip, commit, key), () => rip)
     const { f, shape } = this

@@ -42,8 +42,8 @@ test('an object that is no mode is refused', () => {
 
 test('a seed draws the same policy each time, and another seed another one', () => {
   const drawn = (seed: number) => {
-    const { region, ...policy } = policyOf(seed)
-    return { ...policy, regions: Array.from({ length: 20 }, () => region(true)) }
+    const { limits, ...policy } = policyOf(seed)
+    return { ...policy, regions: Array.from({ length: 20 }, () => limits(true)) }
   }
   assert.deepEqual(drawn(5), drawn(5))
   assert.notDeepEqual(drawn(5), drawn(6))
@@ -51,13 +51,13 @@ test('a seed draws the same policy each time, and another seed another one', () 
 
 test('policies of seeds can be worked with', () => {
   for (let seed = 0; seed < 2000; seed++) {
-    const { region, again, ...policy } = policyOf(seed)
+    const { limits, again, ...policy } = policyOf(seed)
     assert.ok(again.every((heat, i) => heat > (again[i - 1] ?? policy.hot)))
     assert.ok(policy.mostSlice >= policy.leastSlice && policy.leastSlice > 0)
     assert.ok(policy.batch > 0 && policy.mostPlaces > 0)
     // The arena has two halves, and each of them has to have room for some of the largest blocks.
     assert.ok(policy.arenaBytes >= 8 << 20 && policy.arenaBytes % 2 === 0)
-    const { nodes, instructions } = region(seed % 2 === 0).limits
-    assert.ok(nodes > 0 && instructions > 0)
+    const { nodes, instructions, callee } = limits(seed % 2 === 0)
+    assert.ok(nodes > 0 && instructions > 0 && callee > 0)
   }
 })

@@ -5,13 +5,6 @@
 
 import type { PlanLimits } from './region-plan.ts'
 
-/** How a region is to be made. */
-export interface RegionPolicy {
-  readonly limits: PlanLimits
-  /** It is small rather than fast. */
-  readonly isCompact: boolean
-}
-
 export interface Policy {
   /**
    * Instructions that have run, as far as samples tell, where a block is translated: several times
@@ -41,13 +34,13 @@ export interface Policy {
   readonly slicesAlways: boolean
   /** Bytes for decoded code: what does not fit has all of it forgotten, regions as well. */
   readonly arenaBytes: number
-  /** How the next region is to be made: the first at a place, or one in place of another. */
-  readonly region: (isFirst: boolean) => RegionPolicy
+  /** How large the next region may be: the first at a place, or one in place of another. */
+  readonly limits: (isFirst: boolean) => PlanLimits
 }
 
 /** What a region has at most: at first, and when it has been seen running often. */
-const FIRST: RegionPolicy = { limits: { nodes: 32, instructions: 200 }, isCompact: true }
-const LATER: RegionPolicy = { limits: { nodes: 192, instructions: 1200 }, isCompact: false }
+const FIRST: PlanLimits = { nodes: 32, instructions: 200, callee: 16 }
+const LATER: PlanLimits = { nodes: 192, instructions: 1200, callee: 48 }
 
 const MEASURED: Policy = {
   hot: 250_000,
@@ -63,7 +56,7 @@ const MEASURED: Policy = {
   slicesAlways: false,
   // Decoded code of a whole system.
   arenaBytes: 128 << 20,
-  region: (isFirst) => (isFirst ? FIRST : LATER),
+  limits: (isFirst) => (isFirst ? FIRST : LATER),
 }
 
 /** The policy of a seed; the measured one without. */
@@ -90,9 +83,10 @@ export function policyOf(seed: number | undefined): Policy {
     sampling: below(2 ** 32),
     slicesAlways: true,
     arenaBytes: between(8, 128) << 20,
-    region: () => ({
-      limits: { nodes: between(1, 256), instructions: between(1, 1600) },
-      isCompact: below(2) === 0,
+    limits: () => ({
+      nodes: between(1, 256),
+      instructions: between(1, 1600),
+      callee: between(1, 100),
     }),
   }
 }

@@ -8,11 +8,11 @@ import type { Handler } from '../interpreter/handler.ts'
 import { newModule } from '../interpreter/handlers.ts'
 import * as R from '../interpreter/record.ts'
 import type { ExitCounters } from './exit-counters.ts'
+import { declareNestedCall } from './nested-calls.ts'
 import type { TranslatorOptions } from './options.ts'
 import { Learned, Region } from './region.ts'
 import { declarePageFinder } from './region-pages.ts'
 import { type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
-import { declareTlbFinders, type TlbFinders } from './tlb-finders.ts'
 
 /**
  * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
@@ -34,8 +34,6 @@ export interface Wanted {
   readonly limits: PlanLimits
   /** If it is not larger than that it is not worth it; see {@link sizeOf}. */
   readonly leastSize: number
-  /** It is small rather than fast. */
-  readonly isCompact: boolean
   readonly around: Surroundings
 }
 
@@ -60,9 +58,9 @@ export interface Compiled {
 }
 
 /** Functions of a module that its regions call. */
-interface Finders {
-  readonly page: FuncRef
-  readonly tlb: TlbFinders
+interface Helpers {
+  readonly pageFinder: FuncRef
+  readonly nestedCall: FuncRef
 }
 
 export class RegionCompiler {
@@ -90,18 +88,21 @@ export class RegionCompiler {
   compile(wanted: readonly Wanted[]): Compiled {
     this.#attempts = 0
     const module = newModule()
-    const finders = { page: declarePageFinder(module), tlb: declareTlbFinders(module) }
-    const made = wanted.map((one) => this.#make(module, finders, one))
+    const helpers = {
+      pageFinder: declarePageFinder(module),
+      nestedCall: declareNestedCall(module),
+    }
+    const made = wanted.map((one) => this.#make(module, helpers, one))
     const isEmpty = made.every(({ size }) => size === 0)
     return { bytes: isEmpty ? undefined : module.finish(), made, attempts: this.#attempts }
   }
 
-  #make(module: ModuleBuilder, finders: Finders, wanted: Wanted): Made {
+  #make(module: ModuleBuilder, helpers: Helpers, wanted: Wanted): Made {
     const plan = this.#plan(wanted)
     if (!plan) return { ...NOTHING, continuations: [wanted.rec + R.RECORD_SIZE] }
     if (sizeOf(plan) <= wanted.leastSize) return NOTHING
     const func = module.declare(HANDLER_PARAMS, [], `region_${wanted.start.toString(16)}`)
-    const region = this.#emit(module, func, finders, wanted, plan)
+    const region = this.#emit(module, func, helpers, wanted, plan)
     if (!region) return NOTHING
     module.element(wanted.index, [func])
     return {
@@ -119,7 +120,7 @@ export class RegionCompiler {
   #emit(
     module: ModuleBuilder,
     func: FuncRef,
-    finders: Finders,
+    helpers: Helpers,
     wanted: Wanted,
     firstPlan: Plan,
   ): Region | undefined {
@@ -145,8 +146,7 @@ export class RegionCompiler {
         nameOf: (rec) => this.#nameOf(rec),
         find: wanted.around.find,
         pagesAt: wanted.pagesAt,
-        pageFinder: finders.page,
-        finders: wanted.isCompact ? finders.tlb : undefined,
+        ...helpers,
       })
       return region.emit()
     })

@@ -253,16 +253,20 @@ export class RegionEmitter extends RecordEmitter {
 
   // Memory.
 
-  override direct(linear: Value, size: number, tag: number, kind: AccessKind): Value | undefined {
+  override direct(linear: Value, size: number, tag: number, kind: AccessKind = 0): Value | undefined {
     if (size > LARGEST_SITE || (size & (size - 1)) !== 0) return undefined
-    const site = this.region.site(this.#siteKey(tag, kind))
-    if (!site) return undefined
     const { f, memory } = this
+    const { probe } = memory
+    const find = () => probe.found(linear, probe.last(linear, size), tag, () => this.retreat())
+    // A page that was found is of use if the access comes again, with no call in between.
+    const { loop } = this.node
+    const site = loop && !loop.isCalling ? this.region.site(this.#siteKey(tag, kind)) : undefined
+    if (!site) return probe.translated(linear, find())
     const mask = f.i64(-4096 | (size - 1))
     f.if(
       f.ne(f.and(linear, mask), f.get(site.page)),
       () => {
-        const entry = this.#find(linear, memory.probe.last(linear, size), tag)
+        const entry = find()
         f.set(site.page, f.and(linear, f.i64(-4096)))
         f.set(site.addend, f.load('i32.load', entry, TLB_ADDEND))
       },
@@ -270,19 +274,6 @@ export class RegionEmitter extends RecordEmitter {
       'unlikely',
     )
     return f.add(f.wrap(linear), f.get(site.addend))
-  }
-
-  /** i32: the TLB's entry that allows an access; retreats if there is none. */
-  #find(linear: Value, last: Value, tag: number): Value {
-    const { f, region } = this
-    const finder = region.finders?.get(tag)
-    if (!finder) return this.memory.probe.found(linear, last, tag, () => this.retreat())
-    const { hasEffects } = f
-    const entry = f.call(finder, this.cpu, linear, last)
-    // Nothing has happened that a guest could see.
-    f.hasEffects = hasEffects
-    f.if(f.eqz(entry), () => this.retreat(), undefined, 'unlikely')
-    return entry
   }
 
   /** Accesses that are likely to be on one page share a site; undefined: none. */
@@ -304,10 +295,31 @@ export class RegionEmitter extends RecordEmitter {
     if (target === undefined) return this.jumpTo(this.branchTarget(), commit)
     const to = this.node.targets.get(target)
     if (to) this.#look(to, () => this.retreat())
-    else if (!this.shape.near) return this.jumpTo(this.branchTarget(), commit)
+    else if (!this.shape.near) return this.#jumpToPage(target, commit)
     else if (!this.region.leadsTo(this.node, target)) return this.#follow(commit)
     commit?.()
-    this.region.edge(this, target)
+    const back = this.node.continuation
+    if (!back) return this.region.edge(this, target)
+    this.#leave(this.f.i32(this.region.recordAt(this.node, target)), 'branch', pageOf(target))
+  }
+
+  /** Goes on with a record that is not of this region; comes back from there if that is a call. */
+  #leave(rec: Value, why: string, page = 0): void {
+    const { region, node } = this
+    const back = node.continuation
+    if (!back) return region.leave(this, rec, why, page)
+    region.call(this, rec, this.#ripAt(back.start), page)
+    region.edge(this, back.start)
+  }
+
+  /** A direct branch to another page, outside the region. */
+  #jumpToPage(target: number, commit?: () => void): void {
+    const { f, region } = this
+    const rec = region.find(target)
+    if (rec === 0 || !this.canRetreat) return this.jumpTo(this.branchTarget(), commit)
+    region.pages.look(pageOf(target), this.cpu, this.#ripAt(target), rec, () => this.retreat())
+    commit?.()
+    this.#leave(f.i32(rec), 'page', pageOf(target))
   }
 
   protected override branchTarget(): Value {
@@ -337,16 +349,33 @@ export class RegionEmitter extends RecordEmitter {
     const isLinked = f.gtU(link, f.i32(R.LINK_CROSSING))
     f.if(f.eqz(isLinked), () => this.retreat(), undefined, 'unlikely')
     commit?.()
-    this.region.leave(this, link, 'link', this.#page)
+    this.#leave(link, 'link', this.#page)
   }
 
   override jumpTo(rip: Value, commit?: () => void, key?: Value): void {
     if (!this.canRetreat) return this.#giveUp()
-    const { row, branch } = this.instruction.handler
+    const { branch } = this.instruction.handler
     // A direct branch comes here when its way through the region is not known.
     if (branch !== 'direct') this.#goWithin(rip, commit)
+    this.#jumpOutside(rip, commit, key)
+  }
+
+  #jumpOutside(rip: Value, commit?: () => void, key?: Value): void {
+    const { row } = this.instruction.handler
     const found = this.known(rip, commit, key)
-    this.region.leave(this, found, `jump: ${row.name} ${row.text}`)
+    this.#leave(found, `jump: ${row.name} ${row.text}`)
+  }
+
+  override returnTo(rip: Value, commit: () => void): void {
+    const { f, region } = this
+    if (this.shape.codeSize !== 64 || !this.canRetreat) return this.jumpTo(rip, commit)
+    this.#goWithin(rip, commit)
+    f.if(f.eq(rip, region.returnRip), () => {
+      commit()
+      region.return(this)
+    })
+    f.hasEffects = false
+    this.#jumpOutside(rip, commit)
   }
 
   override goOn(commit?: () => void): void {
@@ -365,6 +394,7 @@ export class RegionEmitter extends RecordEmitter {
   #goWithin(rip: Value, commit?: () => void): void {
     const { f } = this
     for (const [offset, to] of this.node.targets) {
+      if (to === this.node.continuation) continue
       f.if(f.eq(rip, this.#ripAt(offset)), () => {
         this.#look(to, () => this.retreat())
         commit?.()

@@ -39,6 +39,10 @@ export class Node {
   count = 0
   /** Where control goes on in the region: nodes by the offset of their start. */
   readonly targets = new Map<number, Node>()
+  /** What follows the call that it ends with, if that is not followed into the callee. */
+  continuation: Node | undefined
+  /** A call comes back to it. */
+  isContinuation = false
   /** Offset of what follows when the last instruction does not end the path. */
   next: number | undefined
   /** Record of an instruction that is not translated, before which the node ends; or 0. */
@@ -49,6 +53,10 @@ export class Node {
   /** Nodes that this one dominates immediately. */
   readonly children: Node[] = []
   isLoop = false
+  /** The start of the innermost loop that it belongs to. */
+  loop: Node | undefined
+  /** The loop that starts here makes calls that come back. */
+  isCalling = false
   /** Edges that come from nodes earlier in reverse postorder. */
   forwardEdges = 0
   /** Most instructions from its start to the next check of the budget. */
@@ -56,6 +64,11 @@ export class Node {
 
   constructor(start: number) {
     this.start = start
+  }
+
+  /** The budget is looked at where it starts. */
+  get isLook(): boolean {
+    return this.isLoop || this.isContinuation
   }
 
   get isMerge(): boolean {
@@ -77,6 +90,8 @@ export interface Surroundings {
 export interface PlanLimits {
   readonly nodes: number
   readonly instructions: number
+  /** Instructions of a function that is copied to where it is called. */
+  readonly callee: number
 }
 
 export interface Plan {
@@ -107,6 +122,7 @@ export class Planner {
     if (!entry || entry.instructions.length === 0) return undefined
     for (const node of nodes.values()) connect(node, nodes)
     connectReturns(nodes)
+    connectContinuations(nodes)
     const order = arrange(entry)
     return {
       entry,
@@ -137,6 +153,14 @@ export class Planner {
     const first = this.#instruction(entry, 0, around)
     if (!first) return starts
     starts.set(first.start, entry)
+    const smalls = new Map<number, boolean>()
+    const isSmall = (offset: number, rec: number) => {
+      const known = smalls.get(offset)
+      if (known !== undefined) return known
+      const found = this.#isSmall(offset, rec, around, limits)
+      smalls.set(offset, found)
+      return found
+    }
     const seen = new Set<number>()
     const waiting = [first.start]
     let left = limits.instructions
@@ -157,8 +181,12 @@ export class Planner {
           left--
         }
         const isCalling = isCall(handler)
-        if (target !== undefined) add(target, find(target, isCalling))
-        for (const guess of guesses.slice(0, MOST_GUESSES)) add(guess, find(guess, isCalling))
+        const follow = (to: number) => {
+          const found = find(to, isCalling)
+          if (found !== 0 && (!isCalling || isSmall(to, found))) add(to, found)
+        }
+        if (target !== undefined) follow(target)
+        for (const guess of guesses.slice(0, MOST_GUESSES)) follow(guess)
         if (isCalling || handler.branch === 'next') add(end, find(end, false))
         if (handler.row.attributes.has('end')) break
         // What follows a conditional branch has been executed as part of this block.
@@ -169,6 +197,37 @@ export class Planner {
       }
     }
     return starts
+  }
+
+  /** Is it a function that is copied to where it is called: a small one, its callees not counted. */
+  #isSmall(start: number, first: number, { find, targetsOf }: Surroundings, limits: PlanLimits) {
+    const around = { find, targetsOf }
+    const starts = new Map([[start, first]])
+    const add = (offset: number) => {
+      const found = find(offset, false)
+      if (found !== 0) starts.set(offset, found)
+    }
+    const seen = new Set<number>()
+    let returns = 0
+    for (const [from, rec] of starts) {
+      const page = pageOf(from)
+      for (let at = rec; ; at += R.RECORD_SIZE) {
+        const instruction = this.#instruction(at, page, around)
+        if (!instruction || !isTranslatable(instruction)) break
+        const { handler, target, end } = instruction
+        if (instruction.start !== end) {
+          if (seen.has(instruction.start)) break
+          seen.add(instruction.start)
+          if (seen.size > limits.callee) return false
+        }
+        if (isReturn(handler)) returns++
+        if (!isCall(handler) && handler.branch === 'indirect') return false
+        if (isCall(handler)) add(end)
+        else if (target !== undefined) add(target)
+        if (handler.row.attributes.has('end')) break
+      }
+    }
+    return returns > 0
   }
 
   #node(
@@ -218,6 +277,10 @@ function isCall({ row }: Handler): boolean {
   return row.name === 'CALL' && row.attributes.has('f64')
 }
 
+function isReturn({ row }: Handler): boolean {
+  return row.name === 'RET' && row.attributes.has('f64')
+}
+
 /** Enters the edges of a node, but those of returns. */
 function connect(node: Node, nodes: ReadonlyMap<number, Node>): void {
   const link = (offset: number | undefined) => {
@@ -252,13 +315,29 @@ function connectReturns(nodes: ReadonlyMap<number, Node>): void {
   for (const [from, to] of edges) from.targets.set(to.start, to)
 }
 
+/** Enters the edges of calls that are made as such: to what follows them. */
+function connectContinuations(nodes: ReadonlyMap<number, Node>): void {
+  for (const node of nodes.values()) {
+    const last = node.instructions.at(-1)
+    if (!last || !isCall(last.handler) || last.handler.shape.codeSize !== 64) continue
+    const { end, target } = last
+    const back = nodes.get(end)
+    const isWithin = target !== undefined && node.targets.has(target)
+    // A call at the end of a page may return to NO_RETURN.
+    if (!back || isWithin || node.targets.has(end) || end - pageOf(node.start) >= PAGE - 1) continue
+    if (back.instructions.length === 0) continue
+    node.targets.set(end, back)
+    node.continuation = back
+  }
+}
+
 /** The nodes that return from a function, calls in it stepped over. */
 function returnsOf(start: Node, nodes: ReadonlyMap<number, Node>): Node[] {
   const seen = new Set<Node>([start])
   const found: Node[] = []
   for (const node of seen) {
     const last = node.instructions.at(-1)
-    if (last?.handler.row.name === 'RET') found.push(node)
+    if (last && isReturn(last.handler)) found.push(node)
     const isCaller = last !== undefined && isCall(last.handler)
     const back = isCaller ? nodes.get(last.end) : undefined
     if (!isCaller) for (const to of node.targets.values()) seen.add(to)
@@ -280,11 +359,13 @@ function arrange(entry: Node): Node[] {
       for (const [offset, to] of node.targets) {
         if (to.order > node.order || dominates(to, node)) continue
         node.targets.delete(offset)
+        if (node.continuation === to) node.continuation = undefined
         isReducible = false
       }
     }
     if (!isReducible) continue
     for (const node of order) {
+      if (node.continuation) node.continuation.isContinuation = true
       for (const to of node.targets.values()) {
         if (to.order <= node.order) to.isLoop = true
         else
@@ -292,6 +373,7 @@ function arrange(entry: Node): Node[] {
             node.next === to.start && node.instructions.at(-1)?.target === to.start ? 2 : 1
       }
     }
+    findLoops(order)
     findCosts(order)
     return order
   }
@@ -320,11 +402,10 @@ function reversePostorder(entry: Node): Node[] {
 
 function findDominators(order: readonly Node[]): void {
   const [entry] = order as [Node]
-  const sources = new Map<Node, Node[]>(order.map((node) => [node, []]))
+  const sources = sourcesOf(order)
   for (const node of order) {
     node.dominator = undefined
     node.children.length = 0
-    for (const to of node.targets.values()) sources.get(to)?.push(node)
   }
   entry.dominator = entry
   for (let isChanged = true; isChanged; ) {
@@ -358,13 +439,35 @@ function dominates(node: Node, other: Node): boolean {
   return at === node
 }
 
-/** How much budget the entry and each loop ask for. */
+/** Which nodes belong to which loops; inner loops start later. */
+function findLoops(order: readonly Node[]): void {
+  const sources = sourcesOf(order)
+  for (const head of order) {
+    if (!head.isLoop) continue
+    const body = new Set([head])
+    for (const from of sources.get(head) as Node[]) if (from.order >= head.order) body.add(from)
+    for (const node of body) {
+      node.loop = head
+      // Where it was seen to go otherwise, the call is the exception.
+      head.isCalling ||= node.continuation !== undefined && node.targets.size === 1
+      if (node !== head) for (const from of sources.get(node) as Node[]) body.add(from)
+    }
+  }
+}
+
+function sourcesOf(order: readonly Node[]): Map<Node, Node[]> {
+  const sources = new Map<Node, Node[]>(order.map((node) => [node, []]))
+  for (const node of order) for (const to of node.targets.values()) sources.get(to)?.push(node)
+  return sources
+}
+
+/** How much budget the entry and each look ask for. */
 function findCosts(order: readonly Node[]): void {
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i] as Node
     let after = 0
     for (const to of node.targets.values()) {
-      if (to.order > node.order && !to.isLoop) after = Math.max(after, to.cost)
+      if (to.order > node.order && !to.isLook) after = Math.max(after, to.cost)
     }
     node.cost = node.count + after
   }

@@ -17,8 +17,8 @@ import { CR0_EM, CR0_TS, CR4_OSFXSR } from '../mmu/walker.ts'
 import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
 import { RegionPages } from './region-pages.ts'
+import { countTranslated } from './nested-calls.ts'
 import type { TranslatorOptions } from './options.ts'
-import type { TlbFinders } from './tlb-finders.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
 import { type Instruction, type Node, pageOf, type Plan, type Surroundings } from './region-plan.ts'
 
@@ -62,8 +62,8 @@ export interface RegionContext {
   /** Where it keeps what it knows of other pages, and what looks for those. */
   readonly pagesAt: number
   readonly pageFinder: FuncRef
-  /** What looks into the TLB; if not given, it does so itself. */
-  readonly finders?: TlbFinders | undefined
+  /** What calls the handler of a record: see nested-calls.ts. */
+  readonly nestedCall: FuncRef
   readonly memory: R.RecordMemory
   readonly options: TranslatorOptions
   readonly find: Surroundings['find']
@@ -82,7 +82,7 @@ export class Region {
   readonly flagVariables: FlagVariables
   readonly ripBase: Local
   readonly pages: RegionPages
-  readonly finders: TlbFinders | undefined
+  readonly #nestedCall: FuncRef
   flagState: FlagState = IN_MEMORY
   /** Records behind instructions that the interpreter executes: where control comes back. */
   readonly continuations = new Set<number>()
@@ -99,8 +99,6 @@ export class Region {
   #written = 0
   #writtenVectors = 0
   readonly #budget: Local
-  /** What the budget was at first. */
-  readonly #granted: Local
   readonly #nextRec: Local
   readonly #nextHandler: Local
   /** What the SSE unit depends on, if it is needed; 0 else. */
@@ -108,6 +106,12 @@ export class Region {
   readonly #cr4: Local
   readonly #neededCr4: Local
   #needsSse = false
+  /** RETURN_RIP as it was at first, if it is needed. */
+  #returnRip: Local | undefined
+  #isReturning = false
+  /** Where all that is written has to be stored, and all that is used to be loaded again. */
+  readonly #spills: Value[] = []
+  readonly #reloads: Value[] = []
   readonly #sites = new Map<string, Site>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
@@ -115,6 +119,8 @@ export class Region {
   /** Where ways out lead: with the flags in the variables, and with them in the state block. */
   #outside: Label | undefined
   #settled: Label | undefined
+  /** Where a call leads that did not come back as it should: everything is stored. */
+  #abandoned: Label | undefined
 
   constructor(f: FunctionBuilder, plan: Plan, learned: Learned, context: RegionContext) {
     this.f = f
@@ -124,19 +130,18 @@ export class Region {
     this.#options = context.options
     this.#find = context.find
     this.#nameOf = context.nameOf
-    this.finders = context.finders
+    this.#nestedCall = context.nestedCall
     this.#exits = context.exits
     this.flagVariables = new FlagVariables(f)
     this.ripBase = f.local('i64')
     this.pages = new RegionPages(f, context.pagesAt, context.pageFinder)
     this.#budget = f.local('i32')
-    this.#granted = f.local('i32')
     this.#nextRec = f.local('i32')
     this.#nextHandler = f.local('i32')
     this.#cr0 = f.local('i32')
     this.#cr4 = f.local('i32')
     this.#neededCr4 = f.local('i32')
-    this.#prologue = f.prologue()
+    this.#prologue = f.place()
   }
 
   /** Emits the function. False: it is no good, try again. */
@@ -144,16 +149,21 @@ export class Region {
     const { f } = this
     const cpu = f.param(CPU)
     this.#enter(cpu)
-    f.block((settled) => {
-      this.#settled = settled
-      f.block((outside) => {
-        this.#outside = outside
-        this.#start()
+    f.block((abandoned) => {
+      this.#abandoned = abandoned
+      f.block((settled) => {
+        this.#settled = settled
+        f.block((outside) => {
+          this.#outside = outside
+          this.#start()
+        })
+        const [first] = this.plan.entry.instructions as [Instruction]
+        new RegionEmitter(this, this.plan.entry, first, 0).regionFlags.toStateBlock()
       })
-      const [first] = this.plan.entry.instructions as [Instruction]
-      new RegionEmitter(this, this.plan.entry, first, 0).regionFlags.toStateBlock()
+      this.#leaveFunction(cpu)
     })
-    this.#leaveFunction(cpu)
+    f.ret()
+    this.#fillPlaces()
     return !this.isIncomplete
   }
 
@@ -162,25 +172,24 @@ export class Region {
     f.set(this.ripBase, f.load('i64.load', cpu, S.RIP_BASE))
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
-    f.set(this.#granted, f.get(this.#budget))
-    if (this.plan.nodes.some(({ start }) => pageOf(start) !== 0)) this.pages.enter(cpu)
+    countTranslated(f, cpu, f.extendU(f.get(this.#budget)))
+    if (this.plan.nodes.some(leavesPage)) this.pages.enter(cpu)
   }
 
   #leaveFunction(cpu: Value): void {
     const { f } = this
-    for (const [n, local] of this.#registers.entries()) {
-      if (local && this.#written & (1 << n)) f.store('i64.store', cpu, f.get(local), S.GPR + n * 8)
-    }
-    for (const [n, local] of this.#vectors.entries()) {
-      if (!local || !(this.#writtenVectors & (1 << n))) continue
-      f.store('v128.store', cpu, f.get(local), S.VECTORS + n * S.VECTOR_SIZE)
-    }
+    this.#storeRegisters(f.place())
     const [first] = this.plan.entry.instructions as [Instruction]
     const rec = f.get(this.#nextRec)
     const budget = f.get(this.#budget)
-    const executed = f.extendU(f.sub(f.get(this.#granted), budget))
-    const before = f.load('i64.load', cpu, S.TRANSLATED)
-    f.store('i64.store', cpu, f.add(before, executed), S.TRANSLATED)
+    countTranslated(f, cpu, f.sub(f.i64(0), f.extendU(budget)))
+    if (this.#isReturning) {
+      f.if(f.eqz(rec), () => {
+        f.store('i32.store', cpu, budget, S.BUDGET)
+        f.store('i64.store', cpu, f.i64(S.NO_RETURN), S.RETURN_RIP)
+        f.ret()
+      })
+    }
     // What goes on behind a block is no instruction and has no length; it is not taken.
     const isInstruction = f.load('i32.load8_u', rec, R.REC_LENGTH)
     const asked = f.select(isInstruction, f.load('i32.load8_u', rec, R.REC_LEFT), f.i32(0))
@@ -262,7 +271,7 @@ export class Region {
       f.unreachable()
     }
     const [first] = node.instructions as [Instruction]
-    if (node.isLoop || node === this.plan.entry) {
+    if (node.isLook || node === this.plan.entry) {
       f.if(
         f.ltS(f.get(this.#budget), f.i32(node.cost)),
         () => {
@@ -306,9 +315,9 @@ export class Region {
   needSse(): void {
     if (this.#needsSse) return
     this.#needsSse = true
-    this.f.loadEarlier(this.#prologue, this.#cr0, 'i32.load', CPU, S.CR0)
-    this.f.loadEarlier(this.#prologue, this.#cr4, 'i32.load', CPU, S.CR4)
-    this.f.setEarlier(this.#prologue, this.#neededCr4, this.f.i32(CR4_OSFXSR))
+    this.f.loadAt(this.#prologue, this.#cr0, 'i32.load', CPU, S.CR0)
+    this.f.loadAt(this.#prologue, this.#cr4, 'i32.load', CPU, S.CR4)
+    this.f.setAt(this.#prologue, this.#neededCr4, this.f.i32(CR4_OSFXSR))
   }
 
   #stopOf({ stop }: Node): string {
@@ -317,11 +326,16 @@ export class Region {
 
   /** Is it known what lies at a page offset that the node goes on at. */
   leadsTo(node: Node, offset: number): boolean {
-    return node.targets.has(offset) || this.#recordAt(node, offset) !== 0
+    return node.targets.has(offset) || this.recordAt(node, offset) !== 0
+  }
+
+  /** A record at an offset on another page, which has to be looked for when this runs; 0 if unknown. */
+  find(offset: number): number {
+    return this.#options.hasLinks ? this.#find(offset, false) : 0
   }
 
   /** Only on the page of the entry is it certain that what is known lies there when this runs. */
-  #recordAt(node: Node, offset: number): number {
+  recordAt(node: Node, offset: number): number {
     if (pageOf(offset) !== pageOf(node.start) || !this.#options.hasLinks) return 0
     return this.plan.records.get(offset) ?? this.#find(offset, false)
   }
@@ -331,7 +345,7 @@ export class Region {
     const { f } = this
     const to = e.node.targets.get(offset)
     if (!to) {
-      return this.leave(e, f.i32(this.#recordAt(e.node, offset)), 'branch', pageOf(offset))
+      return this.leave(e, f.i32(this.recordAt(e.node, offset)), 'branch', pageOf(offset))
     }
     const before = this.flagState
     const isBack = to.order <= e.node.order
@@ -344,6 +358,69 @@ export class Region {
       this.#tree(to)
     }
     this.flagState = before
+  }
+
+  // Calls.
+
+  /**
+   * Runs the record that a CALL leads to, and goes on when a RET has come to the RIP behind the CALL.
+   * `page`: as in leave.
+   */
+  call(e: RegionEmitter, rec: Value, back: Value, page = 0): void {
+    const { f } = this
+    const cpu = f.param(CPU)
+    if (!e.regionFlags.settle()) this.wantStoredAtStart(e.node)
+    f.store('i32.store', cpu, f.get(this.#budget), S.BUDGET)
+    this.#setBase(page)
+    this.#spills.push(f.place())
+    const hasReturned = f.call(this.#nestedCall, rec, cpu, f.get(this.ripBase), back)
+    f.brIf(this.#abandoned as Label, f.eqz(hasReturned), 'unlikely')
+    this.#reloads.push(f.place())
+    f.set(this.#budget, f.load('i32.load', cpu, S.BUDGET))
+    this.flagState = IN_MEMORY
+  }
+
+  /** i64: where a RET has to go to come back to the region that called this one. */
+  get returnRip(): Value {
+    if (!this.#returnRip) {
+      this.#returnRip = this.f.local('i64')
+      this.f.loadAt(this.#prologue, this.#returnRip, 'i64.load', CPU, S.RETURN_RIP)
+    }
+    return this.f.get(this.#returnRip)
+  }
+
+  /** Comes back to the region that called this one. Ends the path. */
+  return(e: RegionEmitter): void {
+    this.#isReturning = true
+    const isSettled = e.regionFlags.settle()
+    const none = this.f.i32(0)
+    this.#goOn(none, none, 'return', 0, isSettled ? this.#settled : this.#outside)
+  }
+
+  /** Now that it is known which registers and sites there are, calls store and load them. */
+  #fillPlaces(): void {
+    for (const place of this.#spills) this.#storeRegisters(place)
+    for (const place of this.#reloads) {
+      for (const [n, local] of this.#registers.entries()) {
+        if (local) this.f.loadAt(place, local, 'i64.load', CPU, S.GPR + n * 8)
+      }
+      for (const [n, local] of this.#vectors.entries()) {
+        if (local) this.f.loadAt(place, local, 'v128.load', CPU, S.VECTORS + n * S.VECTOR_SIZE)
+      }
+      for (const { page } of this.#sites.values()) this.f.setAt(place, page, this.f.i64(NO_PAGE))
+    }
+  }
+
+  #storeRegisters(place: Value): void {
+    const { f } = this
+    for (const [n, local] of this.#registers.entries()) {
+      if (!local || !(this.#written & (1 << n))) continue
+      f.storeAt(place, local, 'i64.store', CPU, S.GPR + n * 8)
+    }
+    for (const [n, local] of this.#vectors.entries()) {
+      if (!local || !(this.#writtenVectors & (1 << n))) continue
+      f.storeAt(place, local, 'v128.store', CPU, S.VECTORS + n * S.VECTOR_SIZE)
+    }
   }
 
   // Leaving.
@@ -373,15 +450,20 @@ export class Region {
   #goOn(rec: Value, handler: Value, why: string, page: number, out: Label | undefined): void {
     const { f } = this
     this.#exits?.emit(f, why)
-    if (page !== 0) {
-      // On other paths nothing has happened yet.
-      const { hasEffects } = f
-      f.store('i64.store', f.param(CPU), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
-      f.hasEffects = hasEffects
-    }
+    this.#setBase(page)
     f.set(this.#nextRec, rec)
     f.set(this.#nextHandler, handler)
     if (out) f.br(out)
+  }
+
+  /** RIP_BASE is that of another page. */
+  #setBase(page: number): void {
+    if (page === 0) return
+    const { f } = this
+    // On other paths nothing has happened yet.
+    const { hasEffects } = f
+    f.store('i64.store', f.param(CPU), f.add(f.get(this.ripBase), f.i64(page)), S.RIP_BASE)
+    f.hasEffects = hasEffects
   }
 
   // Variables.
@@ -391,7 +473,7 @@ export class Region {
     const known = this.#registers[number]
     if (known) return known
     const local = this.f.local('i64')
-    this.f.loadEarlier(this.#prologue, local, 'i64.load', CPU, S.GPR + number * 8)
+    this.f.loadAt(this.#prologue, local, 'i64.load', CPU, S.GPR + number * 8)
     this.#registers[number] = local
     return local
   }
@@ -408,7 +490,7 @@ export class Region {
     if (known) return known
     const local = this.f.local('v128')
     const offset = S.VECTORS + number * S.VECTOR_SIZE
-    this.f.loadEarlier(this.#prologue, local, 'v128.load', CPU, offset)
+    this.f.loadAt(this.#prologue, local, 'v128.load', CPU, offset)
     this.#vectors[number] = local
     return local
   }
@@ -426,8 +508,14 @@ export class Region {
     if (known || this.#sites.size >= MOST_SITES) return known
     const { f } = this
     const site = { page: f.local('i64'), addend: f.local('i32') }
-    f.setEarlier(this.#prologue, site.page, f.i64(NO_PAGE))
+    f.setAt(this.#prologue, site.page, f.i64(NO_PAGE))
     this.#sites.set(key, site)
     return site
   }
+}
+
+/** Does a node lie on another page than the entry, or branch to one directly. */
+function leavesPage({ start, instructions }: Node): boolean {
+  const page = pageOf(start)
+  return page !== 0 || instructions.some(({ target = page }) => pageOf(target) !== page)
 }

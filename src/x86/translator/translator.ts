@@ -54,7 +54,7 @@ export class Translator {
   readonly #originals = new Int32Array(REGION_PLACES)
   /** What regions know of other pages. */
   readonly #pages: number
-  /** Sizes of regions; 0 of those that are compact, which any other is better than. */
+  /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
   /** Blocks that were seen running since all were forgotten last, by their first records. */
@@ -182,12 +182,12 @@ export class Translator {
       const index = this.#takePlace()
       if (index === undefined) break
       const region = this.#regionAt(rec)
-      const { limits, isCompact } = this.#policy.region(region < 0)
+      const limits = this.#policy.limits(region < 0)
       const size = region < 0 ? 0 : (this.#sizes[region] as number)
       const leastSize = size * this.#policy.worthwhileGrowth
       const around = this.#surroundings(place)
       const pagesAt = this.#pagesOf(index)
-      requests.push({ rec, start, index, pagesAt, limits, leastSize, isCompact, around, place })
+      requests.push({ rec, start, index, pagesAt, limits, leastSize, around, place })
     }
     return requests
   }
@@ -213,9 +213,9 @@ export class Translator {
     this.counters.attempts += attempts
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
-    for (const [i, { rec, index, isCompact, place }] of requests.entries()) {
+    for (const [i, { rec, index, place }] of requests.entries()) {
       const { size, instructions, continuations: behind } = made[i] as Made
-      if (isThere && size > 0) this.#begin(rec, index, isCompact ? 0 : size, instructions)
+      if (isThere && size > 0) this.#begin(rec, index, size, instructions)
       else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
