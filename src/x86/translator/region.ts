@@ -112,6 +112,8 @@ export class Region {
   /** Where all that is written has to be stored, and all that is used to be loaded again. */
   readonly #spills: Value[] = []
   readonly #reloads: Value[] = []
+  /** Where what sites remember does not hold any more. */
+  readonly #forgettings: Value[] = []
   readonly #sites = new Map<string, Site>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
@@ -407,6 +409,8 @@ export class Region {
       for (const [n, local] of this.#vectors.entries()) {
         if (local) this.f.loadAt(place, local, 'v128.load', CPU, S.VECTORS + n * S.VECTOR_SIZE)
       }
+    }
+    for (const place of [...this.#reloads, ...this.#forgettings]) {
       for (const { page } of this.#sites.values()) this.f.setAt(place, page, this.f.i64(NO_PAGE))
     }
   }
@@ -499,6 +503,11 @@ export class Region {
   writtenVector(number: number): Local {
     this.#writtenVectors |= 1 << number
     return this.vector(number)
+  }
+
+  /** The rights of accesses are others from here on: no site knows a page. */
+  forgetSites(): void {
+    this.#forgettings.push(this.f.place())
   }
 
   /** The site of a key, undefined if there are too many, or none at all. */
