@@ -221,7 +221,8 @@ test('an interrupt comes in at each branch back that a program takes, before wha
     const m = alike({
       code: {
         [CODE]: LOOPS,
-        [HANDLER]: 'push rax\nmov rax, [rsp + 8]\nmov [0x31008], rax\ninc qword [0x31000]\npop rax\niretq',
+        [HANDLER]:
+          'push rax\nmov rax, [rsp + 8]\nmov [0x31008], rax\ninc qword [0x31000]\npop rax\niretq',
       },
       setUp: (machine) => machine.gate(0x40, { offset: HANDLER }),
       before: (machine, slice) => {
