@@ -39,7 +39,7 @@ export function translatorOptions(mode: TranslationMode = {}): TranslatorOptions
   const given = typeof mode === 'string' ? { translation: mode } : mode
   const options = { ...USUAL, ...given }
   const { translation, seed } = options
-  if (!TRANSLATIONS.includes(translation)) throw noMode(String(translation))
+  if (!TRANSLATIONS.includes(translation)) throw noMode(translation)
   const isSeed = seed === undefined || (Number.isInteger(seed) && seed >= 0 && seed <= MOST_SEED)
   if (!isSeed) throw noMode(`seed=${seed}`)
   return options
