@@ -7,6 +7,7 @@ import {
   CR0_WP,
   CR4_FSGSBASE,
   CR4_PAE,
+  CR4_SMAP,
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
@@ -158,6 +159,7 @@ export class ProgramMachine extends BareMachine {
     cpu.rflags = program.flags
     cpu.rip = BigInt(L.CODE + program.start)
     if (program.isTaskSwitched) cpu.set32(S.CR0, cpu.cr0 | CR0_TS)
+    if (program.hasSmap) cpu.set32(S.CR4, cpu.cr4 | CR4_SMAP)
     if (program.checksAlignment) cpu.set32(S.CR0, cpu.cr0 | CR0_AM)
     for (let i = 0; i < 16; i++) {
       memory.u8.set(

@@ -65,6 +65,8 @@ export interface Program {
   readonly options: number
   readonly hasIst: boolean
   readonly isTaskSwitched: boolean
+  /** CR4.SMAP, with RFLAGS.AC set at first. */
+  readonly hasSmap: boolean
   /** CR0.AM. */
   readonly checksAlignment: boolean
   /** Instructions of the slices, again and again. */
