@@ -10,6 +10,8 @@ import { minimize } from './minimize.ts'
 
 const SEED = Number(process.env['XENOLITH_FUZZ_SEED'] ?? 1)
 const PROGRAMS = process.env['XENOLITH_LONG'] ? 200_000 : 2000
+/** All in one mode, if one is wanted. */
+const MODE = process.env['XENOLITH_TRANSLATE']
 /** Failures that are described. */
 const MOST_FAILURES = 3
 
@@ -17,8 +19,8 @@ test(`${PROGRAMS} random programs do what they do interpreted, from seed ${SEED}
   const machines = new Machines()
   const failures: string[] = []
   for (let seed = SEED; seed < SEED + PROGRAMS && failures.length < MOST_FAILURES; seed++) {
-    const program = programOf(seed)
-    const difference = compare(machines, program)
+    const made = programOf(seed)
+    const difference = compare(machines, MODE ? { ...made, mode: MODE } : made)
     if (difference)
       failures.push(`tools/translator-fuzz --seed ${seed} --programs 1: ${difference.found[0]}`)
   }
