@@ -11,7 +11,7 @@ import type { ExitCounters } from './exit-counters.ts'
 import { declareNestedCall } from './nested-calls.ts'
 import { Learned, Region } from './region.ts'
 import { declarePageFinder } from './region-pages.ts'
-import { type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
+import { pageOf, type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
 
 /**
  * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
@@ -43,10 +43,12 @@ export interface Made {
   readonly instructions: number
   /** Records where others may begin, behind instructions that the interpreter executes. */
   readonly continuations: readonly number[]
+  /** Where its blocks begin, as far as they lie on the page of its entry: offsets from that. */
+  readonly starts: readonly number[]
 }
 
 /** There is no region. */
-export const NOTHING: Made = { size: 0, instructions: 0, continuations: [] }
+export const NOTHING: Made = { size: 0, instructions: 0, continuations: [], starts: [] }
 
 export interface Compiled {
   /** The module that has them; undefined if there are none. */
@@ -105,6 +107,7 @@ export class RegionCompiler {
       size: sizeOf(region.plan),
       instructions: region.plan.instructions,
       continuations: [...region.continuations],
+      starts: region.plan.nodes.map(({ start }) => start).filter((start) => pageOf(start) === 0),
     }
   }
 

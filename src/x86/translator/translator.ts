@@ -13,6 +13,7 @@ import {
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { BranchTargets } from './branch-targets.ts'
+import { Coverage, SHARE_OF_BLOCK } from './coverage.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
 import { PAGES_SIZE } from './region-pages.ts'
@@ -21,7 +22,7 @@ import type { Surroundings } from './region-plan.ts'
 const PAGE = 4096
 /** What a region has at most: at first, and when it has been seen running often. */
 const LIMITS = { nodes: 32, instructions: 200, callee: 16 }
-const WIDE_LIMITS = { nodes: 192, instructions: 1200, callee: 48 }
+const WIDE_LIMITS = { nodes: 192, instructions: 1200, callee: 100 }
 
 /** Where a region may begin. */
 interface Place {
@@ -30,6 +31,8 @@ interface Place {
   readonly start: number
   readonly mode: number
   readonly linear: LinearCode
+  /** The block that begins there, unless the place is in the middle of one. */
+  readonly block?: Block
 }
 
 /** A region that is being made at a place. */
@@ -53,11 +56,8 @@ const BATCH = 16
 const PATIENCE = 48
 /** Instructions that a block still has behind one that is interpreted, to be worth a region. */
 const LEAST_CONTINUATION = 3
-/**
- * Instructions that have run, as far as samples tell, where a block is translated: several times
- * what a region costs. With less, a boot spends more on regions than it gains.
- */
-const HOT = 250_000
+/** Instructions that have run, as far as samples tell, where a block is translated. */
+const HOT = 50_000
 /**
  * When it is looked at again: more of the code around it is known by then, callees have become
  * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
@@ -78,6 +78,7 @@ export class Translator {
   /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
   readonly #free: number[] = []
+  readonly #coverage = new Coverage()
   /** Blocks that were seen running since all were forgotten last, by their first records. */
   readonly #seen = new Set<number>()
   /** Places that wait, and samples since the first of them came. */
@@ -132,7 +133,7 @@ export class Translator {
   /** A block was looked up, in eager translation. */
   met(block: Block, linear: () => LinearCode): void {
     if (block.heat++ !== 0 || block.isCrossing) return
-    this.translate([{ ...block, linear: linear() }])
+    this.translate([placeOf(block, linear())])
   }
 
   /** A block was seen running, without its being a sample. */
@@ -146,13 +147,25 @@ export class Translator {
    */
   sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
     this.#seen.add(block.rec)
-    block.heat += instructions
-    if (block.heat >= this.#threshold(block)) {
-      block.looks++
-      if (!block.isCrossing) this.#waiting.push({ ...block, linear: linear() })
-    }
+    const owner = this.#ownerOf(block)
+    if (owner) this.#heat(owner, instructions, linear)
+    this.#heat(block, owner ? instructions * SHARE_OF_BLOCK : instructions, linear)
     if (this.#waiting.length > 0) this.#wait()
     return this.#regionAt(block.rec) >= 0
+  }
+
+  /** The block that another region begins with which has this one in its middle, on the same page. */
+  #ownerOf(block: Block): Block | undefined {
+    if (this.#regionAt(block.rec) >= 0) return undefined
+    const entry = this.#coverage.entryOf(block)
+    return entry && this.#regionAt(entry.rec) >= 0 ? entry : undefined
+  }
+
+  #heat(block: Block, instructions: number, linear: () => LinearCode): void {
+    block.heat += instructions
+    if (block.heat < this.#threshold(block)) return
+    block.looks++
+    if (!block.isCrossing) this.#waiting.push(placeOf(block, linear()))
   }
 
   /** Heat at which a block is looked at. */
@@ -227,9 +240,12 @@ export class Translator {
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
     for (const [i, { rec, index, place }] of requests.entries()) {
-      const { size, instructions, continuations: behind } = made[i] as Made
-      if (isThere && size > 0) this.#begin(rec, index, size, instructions)
-      else this.#free.push(index)
+      const { size, instructions, continuations: behind, starts } = made[i] as Made
+      if (isThere && size > 0) {
+        this.#begin(rec, index, size, instructions)
+        const page = pageOf(place.start)
+        if (place.block) this.#coverage.add(place.block, starts.map((offset) => page + offset))
+      } else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
     return continuations
@@ -269,13 +285,13 @@ export class Translator {
     if (length === 0 || !previous || previous.row.attributes.has('end')) return []
     const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= LEAST_CONTINUATION
     if (!isWorthIt || this.#regionAt(rec) >= 0) return []
-    const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
+    const start = pageOf(from.start) + (u16[(rec + R.REC_END) >>> 1] as number) - length
     return [{ rec, start, mode: from.mode, linear: from.linear }]
   }
 
   /** The code around a place. Calls are followed to other pages if it is worth it. */
   #surroundings({ start, mode, linear }: Place): Surroundings {
-    const page = (start & -PAGE) >>> 0
+    const page = pageOf(start)
     const { u16, u32 } = this.#memory
     const find = (offset: number, isCall: boolean) => {
       if (offset >= 0 && offset < PAGE) return this.#code().known(page + offset, mode)
@@ -305,7 +321,18 @@ export class Translator {
     this.#free.length = 0
     this.#waiting.length = 0
     this.#seen.clear()
+    this.#coverage.clear()
     this.#next = FIRST_REGION
     this.counters.live = 0
   }
+}
+
+function placeOf(block: Block, linear: LinearCode): Place {
+  const { rec, start, mode } = block
+  return { rec, start, mode, linear, block }
+}
+
+/** Host address of the page that a host address lies on. */
+function pageOf(host: number): number {
+  return (host & -PAGE) >>> 0
 }
