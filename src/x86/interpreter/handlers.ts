@@ -132,6 +132,7 @@ export class Handlers {
       slow: 0,
       alone: this.#next++,
       isPlain: false,
+      setsFlags: false,
       isUntranslatable: false,
     }
     this.#byKey.set(key, handler)

@@ -135,6 +135,7 @@ export class RegionCompiler {
         f.unreachable()
         return true
       }
+      if (attempts === 0) learned.expect(plan)
       attempts++
       this.#attempts++
       learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS

@@ -52,6 +52,18 @@ export class Learned {
     return this.isStoredEverywhere || this.#storedAt.has(start)
   }
 
+  /** What can be told before the first attempt: calls want the flags of whoever comes to them. */
+  expect({ nodes }: Plan): void {
+    const passing = new Set<Node>()
+    for (const node of nodes.toReversed()) {
+      if (node.instructions.some(({ handler }) => handler.setsFlags)) continue
+      const isNext = (to: Node) => !to.isMerge && !to.isLook && passing.has(to)
+      if (!node.continuation && ![...node.targets.values()].some(isNext)) continue
+      passing.add(node)
+      if (node.isMerge || node.isLoop) this.wantStoredAt(node)
+    }
+  }
+
   wantStoredAt({ start }: Node): void {
     this.#storedAt.add(start)
   }
