@@ -30,6 +30,8 @@ export interface Handler {
   isPlain: boolean
   /** It was seen to change arithmetic flags. */
   setsFlags: boolean
+  /** In regions it wants them in two variables before it, since it only changes them sometimes. */
+  wantsStoredFlags: boolean
   /** The translator cannot do without calls here. */
   isUntranslatable: boolean
 }

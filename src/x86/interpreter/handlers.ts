@@ -133,6 +133,7 @@ export class Handlers {
       alone: this.#next++,
       isPlain: false,
       setsFlags: false,
+      wantsStoredFlags: false,
       isUntranslatable: false,
     }
     this.#byKey.set(key, handler)
