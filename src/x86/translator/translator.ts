@@ -57,7 +57,7 @@ const PATIENCE = 48
 /** Instructions that a block still has behind one that is interpreted, to be worth a region. */
 const LEAST_CONTINUATION = 3
 /** Instructions that have run, as far as samples tell, where a block is translated. */
-const HOT = 50_000
+const HOT = 80_000
 /**
  * When it is looked at again: more of the code around it is known by then, callees have become
  * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
