@@ -253,7 +253,12 @@ export class RegionEmitter extends RecordEmitter {
 
   // Memory.
 
-  override direct(linear: Value, size: number, tag: number, kind: AccessKind = 0): Value | undefined {
+  override direct(
+    linear: Value,
+    size: number,
+    tag: number,
+    kind: AccessKind = 0,
+  ): Value | undefined {
     if (size > LARGEST_SITE || (size & (size - 1)) !== 0) return undefined
     const { f, memory } = this
     const { probe } = memory

@@ -244,7 +244,11 @@ export class Translator {
       if (isThere && size > 0) {
         this.#begin(rec, index, size, instructions)
         const page = pageOf(place.start)
-        if (place.block) this.#coverage.add(place.block, starts.map((offset) => page + offset))
+        if (place.block)
+          this.#coverage.add(
+            place.block,
+            starts.map((offset) => page + offset),
+          )
       } else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
