@@ -35,6 +35,7 @@ import {
   type HostOptions,
   type PhaseListener,
 } from './host-types.ts'
+import { isProfiled } from './kernel-symbols.ts'
 import { PacketLog } from './packet-log.ts'
 import { formatTrace } from './trace-lines.ts'
 import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
@@ -62,11 +63,13 @@ export class Host implements HostInterface, Waited {
   readonly #gateways: Gateways
   readonly #bridges: Bridges
   readonly #timeoutMs: number
+  readonly #namesCode: boolean
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
 
   private constructor(options: HostOptions) {
     this.#time = options.time
+    this.#namesCode = options.namesCode ?? isProfiled()
     this.#timeoutMs =
       options.timeoutMs ?? (Number(process.env['XENOLITH_TIMEOUT_MS']) || TIMEOUT_MS)
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
@@ -143,7 +146,7 @@ export class Host implements HostInterface, Waited {
     ways: WaysOut,
     notice: (text: string) => void,
   ) {
-    const files = await readBootFiles(config, disks)
+    const files = await readBootFiles(config, disks, this.#namesCode)
     const loaded = performance.now()
     const capture = config.capture === undefined ? undefined : captureFile(config.capture)
     const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)

@@ -259,7 +259,7 @@ export class ProgramMachine extends BareMachine {
       const page = Math.floor((end - 1) / PAGE) * PAGE
       return targets.of((linear & -PAGE) + page, 0, end - page).map((target) => page + target)
     }
-    return [{ ...found, linear: { peek, targetsOf } }]
+    return [{ ...found, linear: { peek, targetsOf, nameOf: String } }]
   }
 
   /** Are interrupts enabled. */

@@ -43,6 +43,8 @@ export interface LinearCode {
   readonly peek: (offset: number) => number
   /** Where the indirect branch that ends at an offset was seen to go. */
   readonly targetsOf: Surroundings['targetsOf']
+  /** How people call the code at an offset. */
+  readonly nameOf: (offset: number) => string
 }
 
 /** Regions that are made at once at most. */
@@ -200,7 +202,9 @@ export class Translator {
           : [WIDE_LIMITS, (this.#sizes[region] as number) * WORTHWHILE_GROWTH]
       const around = this.#surroundings(place)
       const [pagesAt, isCompact] = [this.#pagesOf(index), region < 0]
-      requests.push({ rec, start, index, pagesAt, limits, leastSize, isCompact, around, place })
+      const name = place.linear.nameOf(start & (PAGE - 1))
+      const wanted = { rec, start, name, index, pagesAt, limits, leastSize, isCompact, around }
+      requests.push({ ...wanted, place })
     }
     return requests
   }
