@@ -43,7 +43,7 @@ export async function runInForeground(run: ForegroundRun, context: Context): Pro
     const host = await context.createHost({
       time: run.time,
       ...(run.translation && { translation: run.translation }),
-      ...(run.stats && { countsExits: true }),
+      ...(run.stats && { countsExits: true, measuresTranslation: true }),
     })
     // From here on, so that the talk's times and those of the phases have one origin.
     const talk = makeTalk(run.domain.name, context, run.json)

@@ -156,7 +156,10 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
       "names of the kernel's functions, for profilers: its System.map, or an ELF file that has them",
     otherwise: 'those that the kernel itself carries',
   },
-  { name: 'stats', summary: 'print the counters at the end' },
+  {
+    name: 'stats',
+    summary: 'print what was counted, at the end: see docs/reference/statistics.md',
+  },
   { name: 'json', summary: 'print events, one JSON object a line, in place of console and talk' },
 ]
 

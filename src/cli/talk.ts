@@ -1,6 +1,7 @@
 // What a run of a domain tells its user: the guest's console is data and goes to stdout, the talk
 // goes to stderr; with --json both become events on stdout, one JSON object a line.
 
+import { statisticsLines } from './statistics-lines.ts'
 import type { Context, Output } from './verb.ts'
 
 /** How a run ended, for the last line. */
@@ -64,11 +65,7 @@ class TextTalk implements Talk {
     // The guest may have left colours on or the cursor hidden.
     if (this.#stdout.isTTY && this.#hasColour) this.#stdout.write('\x1b[0m\x1b[?25h')
     for (const line of lines) this.note(line)
-    const entries = Object.entries(stats ?? {})
-    const width = Math.max(0, ...entries.map(([key]) => key.length))
-    for (const [key, value] of entries) {
-      this.#stderr.write(`${key.padEnd(width)}  ${value.toLocaleString('en').padStart(18)}\n`)
-    }
+    for (const line of statisticsLines(stats ?? {})) this.#stderr.write(`${line}\n`)
   }
 
   #line(text: string, ms: number): void {

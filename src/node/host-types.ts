@@ -21,6 +21,11 @@ export interface HostOptions {
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
   /**
+   * Measure how long translation takes, for the statistics: the only one of them that is another one
+   * in each run.
+   */
+  readonly measuresTranslation?: boolean | undefined
+  /**
    * Name translated code by the symbols of guests' kernels, for profilers; if not given, where this
    * process is profiled or can be.
    */
@@ -182,6 +187,7 @@ export interface Domain {
   onNotice(listener: (text: string) => void): void
   /** Stops the domain and frees what it holds; does nothing to one that has ended. */
   destroy(): void
+  /** What the run has counted, by name: see docs/reference/statistics.md. */
   stats(): Record<string, number>
 }
 

@@ -101,6 +101,7 @@ export class Cpu extends CpuMemory {
   #reserve = 0
   readonly #sampler = new Sampler()
   override readonly counters = {
+    instructions: 0,
     lookups: 0,
     faults: 0,
     interrupts: 0,
@@ -270,6 +271,7 @@ export class Cpu extends CpuMemory {
       this.#withheld = 0
       this.#reserve = 0
       this.#runBudget = 0
+      this.counters.instructions += executed
       this.engine.handlers.executed(executed)
       return { executed, reason }
     }

@@ -47,6 +47,7 @@ export class CodeCache {
   blocksBuilt = 0
   instructionsDecoded = 0
   invalidations = 0
+  blocksDropped = 0
   flushes = 0
 
   /**
@@ -86,6 +87,14 @@ export class CodeCache {
   /** As known, where it was looked up lately. */
   hint(host: number, mode: number): number {
     return this.#hints.find(host, mode)
+  }
+
+  /** The block at a host address has not been seen running, as far as the translator knows. */
+  cool(host: number, mode: number): void {
+    const block = this.#blocks.get(host, mode)
+    if (!block) return
+    block.heat = 0
+    block.looks = 0
   }
 
   /** Does the frame of a host address hold decoded code, so that writes must be told. */
@@ -178,6 +187,7 @@ export class CodeCache {
 
   /** Makes a block's records leave. It stays listed with its frames until they are written. */
   #drop(block: Block): void {
+    this.blocksDropped++
     const { u32 } = this.#memory
     for (let i = 0; i < block.records; i++) {
       const at = (block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2

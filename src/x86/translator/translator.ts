@@ -2,7 +2,7 @@
 // handlers, and their places there into the first records of the blocks. From then on whoever comes
 // to a block runs the region; nothing else knows that there are two kinds of code.
 
-import type { Translation } from '../engine.ts'
+import type { EngineOptions, Translation } from '../engine.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import {
   FIRST_REGION,
@@ -15,6 +15,7 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import { BranchTargets } from './branch-targets.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
+import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
 import type { Surroundings } from './region-plan.ts'
 
@@ -67,6 +68,21 @@ const HOT = 250_000
 const AGAIN = [10_000_000, 100_000_000]
 const WORTHWHILE_GROWTH = 1.25
 
+/** What regions may take. */
+export interface RegionLimits {
+  /** Bytes of their modules, and regions: beyond them, some are given up. */
+  readonly bytes: number
+  readonly regions: number
+}
+
+/**
+ * V8's machine code takes three times as much as the modules that it is made from, which it keeps
+ * (tools/bench code-memory); with what is decoded, all of it stays below 150 MiB.
+ */
+const REGION_LIMITS: RegionLimits = { bytes: 12 << 20, regions: REGION_PLACES - 1024 }
+/** How much of the limits is left when regions are given up: a part, or that would be done often. */
+const REMAINDER = 3 / 4
+
 export class Translator {
   readonly #memory: HostMemory
   readonly #handlers: Handlers
@@ -79,6 +95,11 @@ export class Translator {
   readonly #pages: number
   /** Sizes of regions; 0 of those that are compact, which any other is better than. */
   readonly #sizes = new Int32Array(REGION_PLACES)
+  /** Where each begins: its record, and host address and mode of that instruction. */
+  readonly #begins: (Pick<Place, 'rec' | 'start' | 'mode'> | undefined)[] = []
+  readonly #regions = new RegionMemory()
+  readonly #limits: RegionLimits
+  readonly #nowMs: () => number
   readonly #free: number[] = []
   /** Blocks that were seen running since all were forgotten last, by their first records. */
   readonly #seen = new Set<number>()
@@ -94,9 +115,14 @@ export class Translator {
     attempts: 0,
     failures: 0,
     live: 0,
+    /** Whose blocks were dropped, and those that were given up to keep within the limits. */
+    dropped: 0,
+    evicted: 0,
     bytes: 0,
     instructions: 0,
     modules: 0,
+    /** That making regions took, as far as somebody gave a clock. */
+    milliseconds: 0,
   }
 
   constructor(
@@ -104,9 +130,11 @@ export class Translator {
     handlers: Handlers,
     code: () => CodeCache,
     translation: Translation,
-    countsExits: boolean,
+    { countsExits, nowMs, regionLimits }: EngineOptions,
   ) {
-    if (countsExits) this.exits = new ExitCounters(memory)
+    this.#limits = regionLimits ?? REGION_LIMITS
+    this.#nowMs = nowMs ?? (() => 0)
+    if (countsExits === true) this.exits = new ExitCounters(memory)
     this.#translation = translation
     this.#memory = memory
     this.#handlers = handlers
@@ -119,6 +147,11 @@ export class Translator {
   /** The handler that a record has, or would have if no region began there. */
   original(index: number): number {
     return index < FIRST_REGION ? index : (this.#originals[index - FIRST_REGION] as number)
+  }
+
+  /** Bytes of the modules that have regions which are still there. */
+  get liveBytes(): number {
+    return this.#regions.bytes
   }
 
   /** Is it of interest which blocks are seen running. */
@@ -154,7 +187,9 @@ export class Translator {
       if (!block.isCrossing) this.#waiting.push({ ...block, linear: linear() })
     }
     if (this.#waiting.length > 0) this.#wait()
-    return this.#regionAt(block.rec) >= 0
+    const region = this.#regionAt(block.rec)
+    if (region >= 0) this.#regions.saw(region)
+    return region >= 0
   }
 
   /** Heat at which a block is looked at. */
@@ -176,6 +211,14 @@ export class Translator {
    * instructions in them that are left to the interpreter.
    */
   translate(places: readonly Place[]): void {
+    const start = this.#nowMs()
+    this.#translate(places)
+    this.counters.milliseconds += this.#nowMs() - start
+  }
+
+  #translate(places: readonly Place[]): void {
+    this.#makeRoom()
+    this.#regions.begin()
     let left = Math.max(MOST_PLACES, places.length)
     for (let next = places; next.length > 0 && left > 0; ) {
       const requests = this.#requests(next.slice(0, left))
@@ -183,6 +226,26 @@ export class Translator {
       left -= requests.length
       next = this.#install(requests, this.#compiler.compile(requests))
     }
+  }
+
+  /** Gives up regions that were not seen running lately, if there are too many. */
+  #makeRoom(): void {
+    const { bytes, regions } = this.#limits
+    if (this.#regions.bytes <= bytes && this.counters.live <= regions) return
+    for (const region of this.#regions.excess(bytes * REMAINDER, regions * REMAINDER)) {
+      this.#evict(region)
+    }
+  }
+
+  /** From now on a region's first block is interpreted, until it is hot again. */
+  #evict(region: number): void {
+    const begin = this.#begins[region]
+    if (begin && this.#regionAt(begin.rec) === region) {
+      this.#memory.u32[begin.rec >>> 2] = this.#originals[region] as number
+      this.#code().cool(begin.start, begin.mode)
+    }
+    this.#remove(FIRST_REGION + region)
+    this.counters.evicted++
   }
 
   /** Asks for regions at places where there can be some, each with a place in the table. */
@@ -230,12 +293,16 @@ export class Translator {
     this.counters.attempts += attempts
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
-    for (const [i, { rec, index, isCompact, place }] of requests.entries()) {
+    const begun: number[] = []
+    for (const [i, { index, isCompact, place }] of requests.entries()) {
       const { size, instructions, continuations: behind } = made[i] as Made
-      if (isThere && size > 0) this.#begin(rec, index, isCompact ? 0 : size, instructions)
-      else this.#free.push(index)
+      if (isThere && size > 0) {
+        this.#begin(place, index, isCompact ? 0 : size, instructions)
+        begun.push(index - FIRST_REGION)
+      } else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
+    if (bytes && begun.length > 0) this.#regions.add(begun, bytes.length)
     return continuations
   }
 
@@ -253,13 +320,14 @@ export class Translator {
     return true
   }
 
-  #begin(rec: number, index: number, size: number, instructions: number): void {
+  #begin({ rec, start, mode }: Place, index: number, size: number, instructions: number): void {
     const before = this.#memory.u32[rec >>> 2] as number
     this.#originals[index - FIRST_REGION] = this.original(before)
     this.#sizes[index - FIRST_REGION] = size
+    this.#begins[index - FIRST_REGION] = { rec, start, mode }
     this.#memory.u32[rec >>> 2] = index
     this.#memory.u8.fill(0, this.#pagesOf(index), this.#pagesOf(index) + PAGES_SIZE)
-    if (before >= FIRST_REGION) this.dropped(before)
+    if (before >= FIRST_REGION) this.#remove(before)
     this.counters.regions++
     this.counters.live++
     this.counters.instructions += instructions
@@ -291,9 +359,17 @@ export class Translator {
     return { find, targetsOf: linear.targetsOf }
   }
 
-  /** The block that a region begins with has been dropped, or has another one: its place is free. */
+  /** The block that a region begins with has been dropped. */
   dropped(index: number): void {
+    this.#remove(index)
+    this.counters.dropped++
+  }
+
+  /** Nothing leads to a region any more: its place is free. */
+  #remove(index: number): void {
     this.#handlers.removeRegion(index)
+    this.#regions.remove(index - FIRST_REGION)
+    this.#begins[index - FIRST_REGION] = undefined
     this.#free.push(index)
     this.counters.live--
   }
@@ -306,10 +382,13 @@ export class Translator {
   /** All blocks have been dropped. */
   forgetAll(): void {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
+    this.#regions.clear()
+    this.#begins.length = 0
     this.#free.length = 0
     this.#waiting.length = 0
     this.#seen.clear()
     this.#next = FIRST_REGION
+    this.counters.dropped += this.counters.live
     this.counters.live = 0
   }
 }
