@@ -4,7 +4,9 @@
 // machine code (pages that can be executed), its heap after a collection, less what it was before the
 // guest ran; the sum of these; and the whole process without the guest's frames.
 //
-// tools/bench code-memory [--seconds N]
+// tools/bench code-memory [--seconds N] [--translate hot|always]
+//
+// `always` makes a region of every block: their limit is reached within a minute.
 
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -23,8 +25,14 @@ const PAGE = 4096
 const ENTRY = 8
 const PRESENT = 0x80
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '240' } } })
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '240' },
+    translate: { type: 'string', default: 'hot' },
+  },
+})
 const seconds = Number(values.seconds)
+const translation = values.translate === 'always' ? 'always' : 'hot'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
@@ -81,7 +89,7 @@ function heap(): number {
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-mixed-'))
 try {
   const { kernel, ramdisk } = await makeMixedWork(folder)
-  const host = await Host.create({ time: 'virtual' })
+  const host = await Host.create({ time: 'virtual', translation })
   const cmdline = 'console=hvc0 cryptomgr.notests quiet'
   const domain = await host.createDomain({
     name: 'mixed',

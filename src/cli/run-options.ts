@@ -150,6 +150,13 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
     otherwise: 'hot',
   },
   {
+    name: 'profile',
+    value: 'FILE',
+    summary:
+      "profile the run: prints which of the guest's functions took the time, and writes a file for " +
+      'the performance panel of Chromium',
+  },
+  {
     name: 'symbols',
     value: 'FILE',
     summary:
@@ -220,6 +227,7 @@ export function foregroundRun(
     script: scriptOf(args),
     timeoutSeconds: args.number('timeout'),
     consoleLog: args.text('console-log'),
+    profile: args.text('profile'),
     stats: args.flag('stats'),
     json: args.flag('json'),
   }
