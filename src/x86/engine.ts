@@ -21,14 +21,16 @@ export interface EngineOptions {
   /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
   readonly nowMs?: (() => number) | undefined
   readonly regionLimits?: RegionLimits | undefined
+  /** Room for decoded code. */
+  readonly arenaBytes?: number | undefined
 }
 
 /**
- * Decoded code of a whole system: when one half of it is full, all of it is forgotten, regions as well,
- * and the other half filled. A boot takes 14 MiB; with ever new code (bench/code-memory) a half lasts
- * for minutes, and what runs then is decoded and translated again in a second or two.
+ * Decoded code of a whole system: when it is full, all of it is forgotten, regions as well. A small
+ * boot takes 14 MiB; with ever new code (tools/bench code-memory) it lasts for ten minutes, and what
+ * runs then is decoded and translated again in a second or two.
  */
-const ARENA_BYTES = 64 << 20
+const ARENA_BYTES = 56 << 20
 
 let decoder: Decoder | undefined
 
@@ -70,7 +72,7 @@ export class Engine {
     this.code = new CodeCache(
       memory,
       builder,
-      ARENA_BYTES,
+      options.arenaBytes ?? ARENA_BYTES,
       (host) => {
         for (const cpu of this.#cpus) cpu.tlb.protect(host)
       },

@@ -43,6 +43,13 @@ test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () 
   )
 })
 
+test(`so do ${PROGRAMS / 4} where decoded code is forgotten after every few blocks`, () => {
+  const machines = new Machines({ arenaBytes: 16 << 10 })
+  assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
+  const { code } = machines.get(64, 'hot').engine
+  assert.ok(code.flushes > PROGRAMS / 20, `forgotten ${code.flushes} times`)
+})
+
 test('a program is the same whenever it is made', () => {
   assert.deepEqual(programOf(77), programOf(77))
   assert.notDeepEqual(programOf(77).items, programOf(78).items)
