@@ -39,7 +39,7 @@ test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () 
   )
   assert.ok(
     evicted.every((count) => count > 0),
-    `given up: ${evicted}`,
+    `given up: ${evicted.join(', ')}`,
   )
 })
 
