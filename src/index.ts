@@ -19,8 +19,10 @@ export { WaitError, type WaitOptions } from './node/wait.ts'
  * @throws UserError when an image cannot be read or is none, or memory does not suffice
  */
 export async function boot(options: DomainOptions & Partial<HostOptions>): Promise<RunningDomain> {
-  const { time = 'virtual', translation, timeoutMs, ...domain } = options
-  const host = await Host.create({ time, translation, timeoutMs })
+  const { time = 'virtual', translation, timeoutMs, ...rest } = options
+  const { countsExits, measuresTranslation, namesCode, ...domain } = rest
+  const counting = { countsExits, measuresTranslation, namesCode }
+  const host = await Host.create({ time, translation, timeoutMs, ...counting })
   const guest = await host.createDomain(domain)
   host.startIfReal()
   return guest

@@ -7,7 +7,6 @@ import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
-import { TRANSLATED } from '../x86/state.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import type { TraceKind, TraceListener } from '../xen/trace.ts'
 import { type BootFiles, readBootFiles } from './boot-files.ts'
@@ -35,12 +34,12 @@ import {
   type HostOptions,
   type PhaseListener,
 } from './host-types.ts'
+import { isProfiled } from './kernel-symbols.ts'
 import { PacketLog } from './packet-log.ts'
+import { statisticsOf } from './statistics.ts'
 import { formatTrace } from './trace-lines.ts'
 import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
 
-/** Causes of exits from translated code that the statistics name, the most frequent ones. */
-const EXITS_SHOWN = 20
 /** Lines of the console that an error quotes. */
 const QUOTED_LINES = 12
 /** How long the hypervisor runs before the event loop gets its turn. */
@@ -62,11 +61,13 @@ export class Host implements HostInterface, Waited {
   readonly #gateways: Gateways
   readonly #bridges: Bridges
   readonly #timeoutMs: number
+  readonly #namesCode: boolean
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
 
   private constructor(options: HostOptions) {
     this.#time = options.time
+    this.#namesCode = options.namesCode ?? isProfiled()
     this.#timeoutMs =
       options.timeoutMs ?? (Number(process.env['XENOLITH_TIMEOUT_MS']) || TIMEOUT_MS)
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
@@ -74,6 +75,7 @@ export class Host implements HostInterface, Waited {
       time: options.time,
       translation: options.translation,
       countsExits: options.countsExits,
+      ...(options.measuresTranslation && { translationMs: () => performance.now() }),
       monotonicNs: () => performance.now() * 1e6,
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
@@ -143,7 +145,7 @@ export class Host implements HostInterface, Waited {
     ways: WaysOut,
     notice: (text: string) => void,
   ) {
-    const files = await readBootFiles(config, disks)
+    const files = await readBootFiles(config, disks, this.#namesCode)
     const loaded = performance.now()
     const capture = config.capture === undefined ? undefined : captureFile(config.capture)
     const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)
@@ -454,44 +456,7 @@ export class RunningDomain implements Domain {
   }
 
   stats(): Record<string, number> {
-    const { scheduler, counters } = this.#host.xen.hypervisor
-    const { code, handlers, translator } = this.#host.xen.engine
-    const stats: Record<string, number> = {
-      instructions: scheduler.counters.instructions,
-      rounds: scheduler.counters.rounds,
-      'idle skips': scheduler.counters.skips,
-      'handlers emitted': handlers.count,
-      'handler modules': handlers.modules,
-      'handler bytes': handlers.bytes,
-      'regions translated': translator.counters.regions,
-      'regions live': translator.counters.live,
-      'region instructions': translator.counters.instructions,
-      'region modules': translator.counters.modules,
-      'region bytes': translator.counters.bytes,
-      'blocks decoded': code.blocksBuilt,
-      'instructions decoded': code.instructionsDecoded,
-      'code invalidations': code.invalidations,
-      'code flushes': code.flushes,
-    }
-    for (const [i, vcpu] of this.guest.domain.vcpus.entries()) {
-      const cpu = vcpu.processor as unknown as {
-        counters: Record<string, number>
-        tlb: { fills: number; flushes: number }
-        getU64: (offset: number) => bigint
-      }
-      for (const [name, value] of Object.entries(cpu.counters)) stats[`vcpu${i} ${name}`] = value
-      stats[`vcpu${i} instructions translated`] = Number(cpu.getU64(TRANSLATED))
-      stats[`vcpu${i} tlb fills`] = cpu.tlb.fills
-      stats[`vcpu${i} tlb flushes`] = cpu.tlb.flushes
-    }
-    for (const [why, count] of (translator.exits?.counts ?? []).slice(0, EXITS_SHOWN)) {
-      stats[`region exit, ${why}`] = count
-    }
-    for (const { vdev, counters } of this.disks.list()) {
-      for (const [name, value] of Object.entries(counters)) stats[`${vdev} ${name}`] = value
-    }
-    for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
-    return stats
+    return statisticsOf(this.#host.xen, this.guest.domain, this.disks.list())
   }
 
   /** Derives the phases of the boot from what the guest prints. */

@@ -50,6 +50,8 @@ export interface XenHostOptions {
   readonly translation?: Translation | undefined
   /** Count why translated code is left; that costs a little. */
   readonly countsExits?: boolean | undefined
+  /** A clock in milliseconds by which translation is measured; nothing else depends on it. */
+  readonly translationMs?: (() => number) | undefined
   /** Seed of the random numbers that guests get from RDRAND; the same gives the same numbers. */
   readonly seed?: bigint
 }
@@ -104,7 +106,11 @@ export class XenHost {
 
   constructor(options: XenHostOptions) {
     this.memory = new HostMemory(MEMORY_BYTES)
-    this.engine = new Engine(this.memory, options.translation, options.countsExits)
+    const { countsExits, translationMs } = options
+    this.engine = new Engine(this.memory, options.translation, {
+      countsExits,
+      nowMs: translationMs,
+    })
     const reserve = MAX_PROCESSORS * PROCESSOR_BYTES
     const bytes = Math.floor((this.memory.available - reserve) / PAGE - 1) * PAGE
     const offset = this.memory.allocateAtEnd(bytes, 'machine frames')

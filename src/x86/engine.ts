@@ -10,13 +10,27 @@ import { BlockBuilder } from './interpreter/block-builder.ts'
 import { CodeCache } from './interpreter/code-cache.ts'
 import { Handlers } from './interpreter/handlers.ts'
 import type { HostMemory } from './memory/host-memory.ts'
-import { Translator } from './translator/translator.ts'
+import { type RegionLimits, Translator } from './translator/translator.ts'
 
 /** When code is translated: never, when it is often seen running, or when it is first executed. */
 export type Translation = 'off' | 'hot' | 'always'
 
-/** Decoded code of a whole system: what does not fit has all of it forgotten, regions as well. */
-const ARENA_BYTES = 128 << 20
+export interface EngineOptions {
+  /** Count why regions are left; that costs a little. */
+  readonly countsExits?: boolean | undefined
+  /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
+  readonly nowMs?: (() => number) | undefined
+  readonly regionLimits?: RegionLimits | undefined
+  /** Room for decoded code. */
+  readonly arenaBytes?: number | undefined
+}
+
+/**
+ * Decoded code of a whole system: when it is full, all of it is forgotten, regions as well. A small
+ * boot takes 14 MiB; with ever new code (tools/bench code-memory) it lasts for ten minutes, and what
+ * runs then is decoded and translated again in a second or two.
+ */
+const ARENA_BYTES = 56 << 20
 
 let decoder: Decoder | undefined
 
@@ -35,7 +49,7 @@ export class Engine {
   #current: Cpu | undefined
   #epoch = 0
 
-  constructor(memory: HostMemory, translation: Translation = 'hot', countsExits = false) {
+  constructor(memory: HostMemory, translation: Translation = 'hot', options: EngineOptions = {}) {
     this.memory = memory
     const current = (): Cpu => {
       if (!this.#current) throw new Bug('emitted code runs without a processor')
@@ -53,18 +67,12 @@ export class Engine {
       raise: (_cpu, rec, vector, code) => current().raised(rec, vector, code),
       host: (_cpu, rec, id) => current().runHost(rec, this.handlers.hostInstruction(id)),
     })
-    this.translator = new Translator(
-      memory,
-      this.handlers,
-      () => this.code,
-      translation,
-      countsExits,
-    )
+    this.translator = new Translator(memory, this.handlers, () => this.code, translation, options)
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,
-      ARENA_BYTES,
+      options.arenaBytes ?? ARENA_BYTES,
       (host) => {
         for (const cpu of this.#cpus) cpu.tlb.protect(host)
       },

@@ -1,6 +1,7 @@
 // Runs a program on the interpreter and on a machine that translates, slice by slice, and says what
 // differs: registers, flags, memory, executed instructions.
 
+import type { EngineOptions } from '../../src/x86/engine.ts'
 import { differencesOf } from './differences.ts'
 import * as L from './layout.ts'
 import { ProgramMachine } from './machine.ts'
@@ -22,12 +23,17 @@ export interface Difference {
 /** The machines that programs run on, made when they are needed. */
 export class Machines {
   readonly #machines = new Map<string, ProgramMachine>()
+  readonly #options: EngineOptions
+
+  constructor(options: EngineOptions = {}) {
+    this.#options = options
+  }
 
   get(bits: 32 | 64, translation: 'off' | 'hot' | 'always'): ProgramMachine {
     const key = `${bits} ${translation}`
     const known = this.#machines.get(key)
     if (known) return known
-    const machine = new ProgramMachine(bits, translation)
+    const machine = new ProgramMachine(bits, translation, this.#options)
     this.#machines.set(key, machine)
     return machine
   }

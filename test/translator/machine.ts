@@ -12,7 +12,7 @@ import {
   EFER_NXE,
   EFER_SCE,
 } from '../../src/x86/mmu/walker.ts'
-import type { Translation } from '../../src/x86/engine.ts'
+import type { EngineOptions, Translation } from '../../src/x86/engine.ts'
 import type { Block } from '../../src/x86/interpreter/code-cache.ts'
 import * as S from '../../src/x86/state.ts'
 import { updateWalker } from '../../src/x86/system/control-registers.ts'
@@ -44,8 +44,8 @@ export class ProgramMachine extends BareMachine {
   readonly #state: Uint8Array
   readonly #next = new Uint8Array(L.RAM_BYTES)
 
-  constructor(bits: 32 | 64, translation: Translation) {
-    super(L.RAM_BYTES, bits, ALL_FEATURES, translation)
+  constructor(bits: 32 | 64, translation: Translation, options: EngineOptions = {}) {
+    super(L.RAM_BYTES, bits, ALL_FEATURES, translation, options)
     this.bits = bits
     this.onPortWrite = (port, value) => {
       if (port === L.PORT_EXIT) this.cpu.requestExit()
@@ -259,7 +259,7 @@ export class ProgramMachine extends BareMachine {
       const page = Math.floor((end - 1) / PAGE) * PAGE
       return targets.of((linear & -PAGE) + page, 0, end - page).map((target) => page + target)
     }
-    return [{ ...found, linear: { peek, targetsOf } }]
+    return [{ ...found, linear: { peek, targetsOf, nameOf: String } }]
   }
 
   /** Are interrupts enabled. */

@@ -3,7 +3,7 @@
 
 import type { CpuHost } from '../cpu-host.ts'
 import { Cpu } from '../cpu.ts'
-import { Engine, type Translation } from '../engine.ts'
+import { Engine, type EngineOptions, type Translation } from '../engine.ts'
 import { HostMemory } from '../memory/host-memory.ts'
 import { CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE, EFER_LMA, EFER_LME } from '../mmu/walker.ts'
 import * as S from '../state.ts'
@@ -52,9 +52,10 @@ export class BareMachine {
     codeSize: 16 | 32 | 64 = 64,
     features: ReadonlySet<string> = ALL_FEATURES,
     translation: Translation = 'hot',
+    options: EngineOptions = {},
   ) {
     this.memory = new HostMemory(ramBytes + (176 << 20))
-    this.engine = new Engine(this.memory, translation)
+    this.engine = new Engine(this.memory, translation, options)
     this.ram = this.memory.allocate(ramBytes, 4096, 'ram')
     const base = this.ram >>> 12
     const frames = ramBytes >>> 12

@@ -26,6 +26,8 @@ export interface Wanted {
   /** Record of its first instruction, and host address of that. */
   readonly rec: number
   readonly start: number
+  /** What profilers show it as. */
+  readonly name: string
   /** The place in the table of handlers that it gets. */
   readonly index: number
   /** Where it keeps what it knows of other pages: see region-pages.ts. */
@@ -99,7 +101,7 @@ export class RegionCompiler {
     const plan = this.#plan(wanted)
     if (!plan) return { ...NOTHING, continuations: [wanted.rec + R.RECORD_SIZE] }
     if (sizeOf(plan) <= wanted.leastSize) return NOTHING
-    const func = module.declare(HANDLER_PARAMS, [], `region_${wanted.start.toString(16)}`)
+    const func = module.declare(HANDLER_PARAMS, [], wanted.name)
     const region = this.#emit(module, func, helpers, wanted, plan)
     if (!region) return NOTHING
     module.element(wanted.index, [func])

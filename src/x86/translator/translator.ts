@@ -2,7 +2,7 @@
 // handlers, and their places there into the first records of the blocks. From then on whoever comes
 // to a block runs the region; nothing else knows that there are two kinds of code.
 
-import type { Translation } from '../engine.ts'
+import type { EngineOptions, Translation } from '../engine.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import {
   FIRST_REGION,
@@ -16,6 +16,7 @@ import { BranchTargets } from './branch-targets.ts'
 import { Coverage, SHARE_OF_BLOCK } from './coverage.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
+import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
 import type { Surroundings } from './region-plan.ts'
 
@@ -46,6 +47,8 @@ export interface LinearCode {
   readonly peek: (offset: number) => number
   /** Where the indirect branch that ends at an offset was seen to go. */
   readonly targetsOf: Surroundings['targetsOf']
+  /** How people call the code at an offset. */
+  readonly nameOf: (offset: number) => string
 }
 
 /** Regions that are made at once at most. */
@@ -65,6 +68,21 @@ const HOT = 80_000
 const AGAIN = [10_000_000, 100_000_000]
 const WORTHWHILE_GROWTH = 1.25
 
+/** What regions may take. */
+export interface RegionLimits {
+  /** Bytes of their modules, and regions: beyond them, some are given up. */
+  readonly bytes: number
+  readonly regions: number
+}
+
+/**
+ * V8's machine code takes three times as much as the modules that it is made from, which it keeps
+ * (tools/bench code-memory); with what is decoded, all of it stays below 150 MiB.
+ */
+const REGION_LIMITS: RegionLimits = { bytes: 12 << 20, regions: REGION_PLACES - 1024 }
+/** How much of the limits is left when regions are given up: a part, or that would be done often. */
+const REMAINDER = 3 / 4
+
 export class Translator {
   readonly #memory: HostMemory
   readonly #handlers: Handlers
@@ -77,6 +95,11 @@ export class Translator {
   readonly #pages: number
   /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
+  /** Where each begins: its record, and host address and mode of that instruction. */
+  readonly #begins: (Pick<Place, 'rec' | 'start' | 'mode'> | undefined)[] = []
+  readonly #regions = new RegionMemory()
+  readonly #limits: RegionLimits
+  readonly #nowMs: () => number
   readonly #free: number[] = []
   readonly #coverage = new Coverage()
   /** Blocks that were seen running since all were forgotten last, by their first records. */
@@ -93,9 +116,14 @@ export class Translator {
     attempts: 0,
     failures: 0,
     live: 0,
+    /** Whose blocks were dropped, and those that were given up to keep within the limits. */
+    dropped: 0,
+    evicted: 0,
     bytes: 0,
     instructions: 0,
     modules: 0,
+    /** That making regions took, as far as somebody gave a clock. */
+    milliseconds: 0,
   }
 
   constructor(
@@ -103,9 +131,11 @@ export class Translator {
     handlers: Handlers,
     code: () => CodeCache,
     translation: Translation,
-    countsExits: boolean,
+    { countsExits, nowMs, regionLimits }: EngineOptions,
   ) {
-    if (countsExits) this.exits = new ExitCounters(memory)
+    this.#limits = regionLimits ?? REGION_LIMITS
+    this.#nowMs = nowMs ?? (() => 0)
+    if (countsExits === true) this.exits = new ExitCounters(memory)
     this.#translation = translation
     this.#memory = memory
     this.#handlers = handlers
@@ -120,6 +150,11 @@ export class Translator {
     return index < FIRST_REGION ? index : (this.#originals[index - FIRST_REGION] as number)
   }
 
+  /** Bytes of the modules that have regions which are still there. */
+  get liveBytes(): number {
+    return this.#regions.bytes
+  }
+
   /** Is it of interest which blocks are seen running. */
   get isOn(): boolean {
     return this.#translation === 'hot'
@@ -130,10 +165,11 @@ export class Translator {
     return this.#translation === 'always'
   }
 
-  /** A block was looked up, in eager translation. */
-  met(block: Block, linear: () => LinearCode): void {
-    if (block.heat++ !== 0 || block.isCrossing) return
+  /** A block was looked up, in eager translation. True if regions have come or gone for it. */
+  met(block: Block, linear: () => LinearCode): boolean {
+    if (block.heat++ !== 0 || block.isCrossing) return false
     this.translate([placeOf(block, linear())])
+    return true
   }
 
   /** A block was seen running, without its being a sample. */
@@ -151,6 +187,8 @@ export class Translator {
     if (owner) this.#heat(owner, instructions, linear)
     this.#heat(block, owner ? instructions * SHARE_OF_BLOCK : instructions, linear)
     if (this.#waiting.length > 0) this.#wait()
+    const region = this.#regionAt((owner ?? block).rec)
+    if (region >= 0) this.#regions.saw(region)
     return this.#regionAt(block.rec) >= 0
   }
 
@@ -187,6 +225,14 @@ export class Translator {
    * instructions in them that are left to the interpreter.
    */
   translate(places: readonly Place[]): void {
+    const start = this.#nowMs()
+    this.#translate(places)
+    this.counters.milliseconds += this.#nowMs() - start
+  }
+
+  #translate(places: readonly Place[]): void {
+    this.#makeRoom()
+    this.#regions.begin()
     let left = Math.max(MOST_PLACES, places.length)
     for (let next = places; next.length > 0 && left > 0; ) {
       const requests = this.#requests(next.slice(0, left))
@@ -194,6 +240,26 @@ export class Translator {
       left -= requests.length
       next = this.#install(requests, this.#compiler.compile(requests))
     }
+  }
+
+  /** Gives up regions that were not seen running lately, if there are too many. */
+  #makeRoom(): void {
+    const { bytes, regions } = this.#limits
+    if (this.#regions.bytes <= bytes && this.counters.live <= regions) return
+    for (const region of this.#regions.excess(bytes * REMAINDER, regions * REMAINDER)) {
+      this.#evict(region)
+    }
+  }
+
+  /** From now on a region's first block is interpreted, until it is hot again. */
+  #evict(region: number): void {
+    const begin = this.#begins[region]
+    if (begin && this.#regionAt(begin.rec) === region) {
+      this.#memory.u32[begin.rec >>> 2] = this.#originals[region] as number
+      this.#code().cool(begin.start, begin.mode)
+    }
+    this.#remove(FIRST_REGION + region)
+    this.counters.evicted++
   }
 
   /** Asks for regions at places where there can be some, each with a place in the table. */
@@ -213,7 +279,8 @@ export class Translator {
           : [WIDE_LIMITS, (this.#sizes[region] as number) * WORTHWHILE_GROWTH]
       const around = this.#surroundings(place)
       const pagesAt = this.#pagesOf(index)
-      requests.push({ rec, start, index, pagesAt, limits, leastSize, around, place })
+      const name = place.linear.nameOf(start & (PAGE - 1))
+      requests.push({ rec, start, name, index, pagesAt, limits, leastSize, around, place })
     }
     return requests
   }
@@ -239,19 +306,17 @@ export class Translator {
     this.counters.attempts += attempts
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
-    for (const [i, { rec, index, place }] of requests.entries()) {
+    const begun: number[] = []
+    for (const [i, { index, place }] of requests.entries()) {
       const { size, instructions, continuations: behind, starts } = made[i] as Made
       if (isThere && size > 0) {
-        this.#begin(rec, index, size, instructions)
-        const page = pageOf(place.start)
-        if (place.block)
-          this.#coverage.add(
-            place.block,
-            starts.map((offset) => page + offset),
-          )
+        this.#begin(place, index, size, instructions)
+        begun.push(index - FIRST_REGION)
+        this.#cover(place, starts)
       } else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
+    if (bytes && begun.length > 0) this.#regions.add(begun, bytes.length)
     return continuations
   }
 
@@ -269,16 +334,25 @@ export class Translator {
     return true
   }
 
-  #begin(rec: number, index: number, size: number, instructions: number): void {
+  #begin({ rec, start, mode }: Place, index: number, size: number, instructions: number): void {
     const before = this.#memory.u32[rec >>> 2] as number
     this.#originals[index - FIRST_REGION] = this.original(before)
     this.#sizes[index - FIRST_REGION] = size
+    this.#begins[index - FIRST_REGION] = { rec, start, mode }
     this.#memory.u32[rec >>> 2] = index
     this.#memory.u8.fill(0, this.#pagesOf(index), this.#pagesOf(index) + PAGES_SIZE)
-    if (before >= FIRST_REGION) this.dropped(before)
+    if (before >= FIRST_REGION) this.#remove(before)
     this.counters.regions++
     this.counters.live++
     this.counters.instructions += instructions
+  }
+
+  /** Notes where the blocks of a region begin. */
+  #cover({ block, start }: Place, starts: readonly number[]): void {
+    if (!block) return
+    const page = pageOf(start)
+    const hosts = starts.map((offset) => page + offset)
+    this.#coverage.add(block, hosts)
   }
 
   /** The place of a record in the middle of a block, if it is an instruction worth a region. */
@@ -307,9 +381,17 @@ export class Translator {
     return { find, targetsOf: linear.targetsOf }
   }
 
-  /** The block that a region begins with has been dropped, or has another one: its place is free. */
+  /** The block that a region begins with has been dropped. */
   dropped(index: number): void {
+    this.#remove(index)
+    this.counters.dropped++
+  }
+
+  /** Nothing leads to a region any more: its place is free. */
+  #remove(index: number): void {
     this.#handlers.removeRegion(index)
+    this.#regions.remove(index - FIRST_REGION)
+    this.#begins[index - FIRST_REGION] = undefined
     this.#free.push(index)
     this.counters.live--
   }
@@ -322,11 +404,14 @@ export class Translator {
   /** All blocks have been dropped. */
   forgetAll(): void {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
+    this.#regions.clear()
+    this.#begins.length = 0
     this.#free.length = 0
     this.#waiting.length = 0
     this.#seen.clear()
     this.#coverage.clear()
     this.#next = FIRST_REGION
+    this.counters.dropped += this.counters.live
     this.counters.live = 0
   }
 }
