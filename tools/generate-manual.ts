@@ -47,6 +47,11 @@ export function manualPage(): string {
 
 const ENVIRONMENT: readonly (readonly [string, string])[] = [
   ['XENOLITH_HOST', 'the host process that verbs use; "default" if not set'],
+  [
+    'XENOLITH_TRANSLATE',
+    'how guest code is executed where --translate does not say: off, hot or always; for tests with ' +
+      'no-sites, no-links or seed=N behind commas. The guest does the same in each way.',
+  ],
   ['XENOLITH_RUNTIME_DIR', "folder of the hosts' sockets; only its user may enter it"],
   ['XDG_RUNTIME_DIR', 'has that folder, as xenolith, if XENOLITH_RUNTIME_DIR is not set'],
   ['NO_COLOR', 'if set, no colours'],

@@ -19,6 +19,8 @@ interface Options {
   readonly workers?: number
   /** Files that match these are left out. */
   readonly exclude?: readonly string[]
+  /** How the machines and hosts of the tests execute code: XENOLITH_TRANSLATE for them. */
+  readonly mode?: string | undefined
   /** Called after each file, for the impatient. */
   readonly onFile?: (file: string, run: TestRun, ms: number) => void
 }
@@ -32,7 +34,7 @@ export async function runTests(patterns: string[], options: Options): Promise<Te
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const start = performance.now()
-      const run = await runFile(file, options.fileTimeoutMs)
+      const run = await runFile(file, options)
       runs.push(run)
       options.onFile?.(file, run, performance.now() - start)
     }
@@ -52,16 +54,22 @@ export function addUp(runs: readonly TestRun[]): TestRun {
   }
 }
 
-async function runFile(file: string, timeoutMs: number): Promise<TestRun> {
+async function runFile(file: string, options: Options): Promise<TestRun> {
+  const { fileTimeoutMs, mode } = options
   const flags = [
     '--disable-warning=ExperimentalWarning',
     '--test-reporter=./tools/test-reporter.ts',
+    ...(options.mode === undefined ? [] : ['--import=./test/every-mode.ts']),
   ]
   // Its own process group, so that what the test started ends with it.
   const child = spawn(process.execPath, [...flags, file], {
     detached: true,
     // Set when this itself runs under node's runner; the reporter would not be used then.
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+    env: {
+      ...process.env,
+      NODE_TEST_CONTEXT: undefined,
+      ...(mode !== undefined && { XENOLITH_TRANSLATE: mode }),
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const chunks: Buffer[] = []
@@ -71,7 +79,7 @@ async function runFile(file: string, timeoutMs: number): Promise<TestRun> {
   const timer = setTimeout(() => {
     hangs = true
     endGroup(child.pid)
-  }, timeoutMs)
+  }, fileTimeoutMs)
   const status = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)
@@ -80,7 +88,7 @@ async function runFile(file: string, timeoutMs: number): Promise<TestRun> {
   endGroup(child.pid)
   return judge(file, Buffer.concat(chunks).toString(), {
     status,
-    why: hangs ? `did not end in ${timeoutMs / 1000} s` : `ended with status ${status}`,
+    why: hangs ? `did not end in ${fileTimeoutMs / 1000} s` : `ended with status ${status}`,
   })
 }
 

@@ -29,6 +29,9 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
   yield `${TOTALS_MARK}${JSON.stringify(totals)}\n`
 }
 
+/** The mode that code is executed in, if it is not the usual one. */
+const MODE = process.env['XENOLITH_TRANSLATE']
+
 /** Lines quoted of one failure: a comparison of two long lists has thousands. */
 const QUOTED_LINES = 30
 
@@ -44,5 +47,6 @@ function failure({ name, file, line, details }: Failure): string {
   const lines = cause.split('\n')
   const quoted = lines.slice(0, QUOTED_LINES).map((line) => `    ${line}\n`)
   if (lines.length > QUOTED_LINES) quoted.push(`    … ${lines.length - QUOTED_LINES} more lines\n`)
-  return `FAILED ${name}${place}\n${quoted.join('')}`
+  const title = MODE ? `${name} [${MODE}]` : name
+  return `FAILED ${title}${place}\n${quoted.join('')}`
 }

@@ -7,17 +7,24 @@ import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import type { PortForward, VifConfig } from '../toolstack/vif-config.ts'
 import type { EventAbiName } from '../xen/event-abi.ts'
 import type { TraceKind } from '../xen/trace.ts'
+import type { TranslationMode } from '../x86/translator/options.ts'
 
 /** How guests' clocks run: by the wall, or as a function of the instructions executed. */
 export type TimeMode = 'virtual' | 'real'
 
-/** When guest code is translated to WebAssembly: never, when it is hot, when it is first executed. */
-export type Translation = 'off' | 'hot' | 'always'
+export type {
+  Translation,
+  TranslationMode,
+  TranslatorOptions,
+} from '../x86/translator/options.ts'
 
 export interface HostOptions {
   readonly time: TimeMode
-  /** When guest code is translated: when it is hot if not given. Never changes what a guest does. */
-  readonly translation?: Translation | undefined
+  /**
+   * When guest code is translated to WebAssembly ('off', 'hot', 'always'), and for tests by which
+   * means; XENOLITH_TRANSLATE or 'hot' if not given. Never changes what a guest does.
+   */
+  readonly translation?: TranslationMode | undefined
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
   /**

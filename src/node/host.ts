@@ -7,6 +7,7 @@ import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
+import { type TranslationMode, translationMode } from '../x86/translator/options.ts'
 import type { StepResult } from '../xen/scheduler.ts'
 import type { TraceKind, TraceListener } from '../xen/trace.ts'
 import { type BootFiles, readBootFiles } from './boot-files.ts'
@@ -73,7 +74,7 @@ export class Host implements HostInterface, Waited {
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
     this.xen = new XenHost({
       time: options.time,
-      translation: options.translation,
+      translation: options.translation ?? usualTranslation(),
       countsExits: options.countsExits,
       ...(options.measuresTranslation && { translationMs: () => performance.now() }),
       monotonicNs: () => performance.now() * 1e6,
@@ -494,6 +495,12 @@ class Notices {
     for (const text of this.#said) listener(text)
     this.#listeners.push(listener)
   }
+}
+
+/** The mode of hosts that are not told theirs; undefined: as usual. */
+function usualTranslation(): TranslationMode | undefined {
+  const given = process.env['XENOLITH_TRANSLATE']
+  return given ? translationMode(given) : undefined
 }
 
 function wallBaseOf(time: HostOptions['time']) {

@@ -12,7 +12,8 @@ import { type Clock, RealClock, VirtualClock, type WallTime } from '../machine/t
 import { Timers } from '../machine/timers.ts'
 import { CpuidPolicy } from '../x86/cpuid/policy.ts'
 import { MODELS, modelNamed } from '../x86/cpuid/models.ts'
-import { Engine, type Translation } from '../x86/engine.ts'
+import { Engine } from '../x86/engine.ts'
+import type { TranslationMode } from '../x86/translator/options.ts'
 import { IMPLEMENTED_FEATURES } from '../x86/implemented-features.ts'
 import { HostMemory } from '../x86/memory/host-memory.ts'
 import { RANDOM } from '../x86/state.ts'
@@ -47,7 +48,7 @@ export interface XenHostOptions {
   /** What the wall clock shows when the host starts. */
   readonly wallBase: WallTime
   /** When guest code is translated; when it is hot if not given. */
-  readonly translation?: Translation | undefined
+  readonly translation?: TranslationMode | undefined
   /** Count why translated code is left; that costs a little. */
   readonly countsExits?: boolean | undefined
   /** A clock in milliseconds by which translation is measured; nothing else depends on it. */

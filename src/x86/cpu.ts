@@ -99,7 +99,7 @@ export class Cpu extends CpuMemory {
   #withheld = 0
   /** Budget of this run that emitted code gets in later slices, so that what runs is seen. */
   #reserve = 0
-  readonly #sampler = new Sampler()
+  readonly #sampler: Sampler
   override readonly counters = {
     instructions: 0,
     lookups: 0,
@@ -112,6 +112,7 @@ export class Cpu extends CpuMemory {
   constructor(engine: Engine, host: CpuHost, features: ReadonlySet<string>) {
     super(engine.memory)
     this.engine = engine
+    this.#sampler = new Sampler(engine.policy)
     this.host = host
     this.features = features
     this.tlb = new Tlb(engine.memory)
@@ -308,8 +309,9 @@ export class Cpu extends CpuMemory {
 
   /** Gives emitted code more of the budget. */
   #nextSlice(): void {
-    const isSampling = this.engine.translator.isOn
-    const size = isSampling ? this.#sampler.next(this.#reserve) : this.#reserve
+    const size = this.engine.translator.isSlicing
+      ? this.#sampler.next(this.#reserve)
+      : this.#reserve
     this.#reserve -= size
     this.set32(S.BUDGET, this.getI32(S.BUDGET) + size)
   }
@@ -603,7 +605,8 @@ export class Cpu extends CpuMemory {
         const { weight } = this.#sampler
         const isTranslated = translator.sample(found, weight, () => this.#linearCode())
         this.#sampler.sampled(isTranslated)
-      } else if (translator.isEager && translator.met(found, () => this.#linearCode())) {
+      }
+      if (translator.isEager && translator.met(found, () => this.#linearCode())) {
         // A region that waits for a callee to return may be gone: it must not go on.
         this.codeChanged()
       }
@@ -697,7 +700,8 @@ export class Cpu extends CpuMemory {
     // After a flush, or when this block was dropped, the record is not what it was.
     const isCurrent = generation === this.#jumps.generation && i32[rec >>> 2] === handler
     // A block that goes on in the next page holds good for this address space only.
-    const link = this.#isCrossing ? R.LINK_CROSSING : found
+    const isFree = this.#isCrossing || !this.engine.options.hasLinks
+    const link = isFree ? R.LINK_CROSSING : found
     if (isCurrent && found !== 0) i32[(rec + R.REC_LINK) >>> 2] = link
     return found
   }

@@ -10,27 +10,24 @@ import { BlockBuilder } from './interpreter/block-builder.ts'
 import { CodeCache } from './interpreter/code-cache.ts'
 import { Handlers } from './interpreter/handlers.ts'
 import type { HostMemory } from './memory/host-memory.ts'
-import { type RegionLimits, Translator } from './translator/translator.ts'
-
-/** When code is translated: never, when it is often seen running, or when it is first executed. */
-export type Translation = 'off' | 'hot' | 'always'
+import {
+  type TranslationMode,
+  type TranslatorOptions,
+  translatorOptions,
+} from './translator/options.ts'
+import { type Policy, policyOf, type RegionLimits } from './translator/policy.ts'
+import { Translator } from './translator/translator.ts'
 
 export interface EngineOptions {
   /** Count why regions are left; that costs a little. */
   readonly countsExits?: boolean | undefined
   /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
   readonly nowMs?: (() => number) | undefined
+  /** Instead of what the policy says. */
   readonly regionLimits?: RegionLimits | undefined
-  /** Room for decoded code. */
+  /** The same, for decoded code. */
   readonly arenaBytes?: number | undefined
 }
-
-/**
- * Decoded code of a whole system: when it is full, all of it is forgotten, regions as well. A small
- * boot takes 14 MiB; with ever new code (tools/bench code-memory) it lasts for ten minutes, and what
- * runs then is decoded and translated again in a second or two.
- */
-const ARENA_BYTES = 56 << 20
 
 let decoder: Decoder | undefined
 
@@ -42,6 +39,8 @@ function sharedDecoder(): Decoder {
 
 export class Engine {
   readonly memory: HostMemory
+  readonly options: TranslatorOptions
+  readonly policy: Policy
   readonly handlers: Handlers
   readonly code: CodeCache
   readonly translator: Translator
@@ -49,8 +48,11 @@ export class Engine {
   #current: Cpu | undefined
   #epoch = 0
 
-  constructor(memory: HostMemory, translation: Translation = 'hot', options: EngineOptions = {}) {
+  /** @throws UserError for a mode that is none */
+  constructor(memory: HostMemory, mode?: TranslationMode, options: EngineOptions = {}) {
     this.memory = memory
+    this.options = translatorOptions(mode)
+    this.policy = policyOf(this.options.seed)
     const current = (): Cpu => {
       if (!this.#current) throw new Bug('emitted code runs without a processor')
       return this.#current
@@ -67,12 +69,19 @@ export class Engine {
       raise: (_cpu, rec, vector, code) => current().raised(rec, vector, code),
       host: (_cpu, rec, id) => current().runHost(rec, this.handlers.hostInstruction(id)),
     })
-    this.translator = new Translator(memory, this.handlers, () => this.code, translation, options)
+    this.translator = new Translator(
+      memory,
+      this.handlers,
+      () => this.code,
+      this.options,
+      this.policy,
+      options,
+    )
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,
-      options.arenaBytes ?? ARENA_BYTES,
+      options.arenaBytes ?? this.policy.arenaBytes,
       (host) => {
         for (const cpu of this.#cpus) cpu.tlb.protect(host)
       },

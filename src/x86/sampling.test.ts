@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assemble } from '../../test/x86/assemble.ts'
-import { BareMachine } from './testing/bare-machine.ts'
+import { ALL_FEATURES, BareMachine } from './testing/bare-machine.ts'
 
 const CODE = 0x1000
 
@@ -22,7 +22,7 @@ for (const turn of [7_000, 100_000]) {
 }
 
 function look(turn: number): void {
-  const machine = new BareMachine(1 << 16)
+  const machine = new BareMachine(1 << 16, 64, ALL_FEATURES, 'hot')
   const { cpu, engine, ram } = machine
   machine.load(CODE, assemble(PROGRAM, 64, CODE))
   machine.onPortWrite = () => cpu.interruptsChanged()

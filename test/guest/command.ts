@@ -3,14 +3,10 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { plainText } from '../../src/node/console-text.ts'
-import type { Translation } from '../../src/node/host-types.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 /** Even on a machine that does much else, in seconds. */
-const TIME_LIMIT = 400
-
-/** How guests' code is executed where a test does not say: off, hot or always. */
-export const TRANSLATE = process.env['XENOLITH_TRANSLATE'] as Translation | undefined
+const TIME_LIMIT = Number(process.env['XENOLITH_TIMEOUT_MS']) / 1000 || 400
 
 export const PROMPT = 'demo:/# '
 
@@ -26,14 +22,16 @@ export function conversation(...lines: readonly string[]): string[] {
   return lines.flatMap((line) => ['--expect', PROMPT, '--send', `${line}\\r`])
 }
 
-/** Runs `xenolith run` in virtual time. */
-export async function xenolithRun(args: readonly string[]): Promise<CommandRun> {
+/** Runs `xenolith run` in virtual time; `mode`: how it executes code, if not as all tests do. */
+export async function xenolithRun(args: readonly string[], mode?: string): Promise<CommandRun> {
   const always = ['--time', 'virtual', '--timeout', String(TIME_LIMIT)]
-  if (TRANSLATE && !args.includes('--translate')) always.push('--translate', TRANSLATE)
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', MAIN, 'run', ...always, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...(mode !== undefined && { XENOLITH_TRANSLATE: mode }) },
+    },
   )
   const out: Buffer[] = []
   let err = ''

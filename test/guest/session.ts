@@ -5,7 +5,7 @@ import { ConsoleText } from '../../src/node/console-text.ts'
 import { demoGuest } from '../../src/node/debian-guests.ts'
 import { Host } from '../../src/node/host.ts'
 import type { Domain, DomainConfig, DomainEnd, HostOptions } from '../../src/node/host-types.ts'
-import { answerTo, PROMPT, TRANSLATE } from './command.ts'
+import { answerTo, PROMPT } from './command.ts'
 
 /** How often the end of a guest is looked for, where the host is moved on by hand. */
 const ROUNDS_BETWEEN_LOOKS = 256
@@ -36,7 +36,7 @@ export class Session {
   }
 
   static async host(options: Partial<HostOptions> = {}): Promise<Host> {
-    return Host.create({ time: 'virtual', translation: TRANSLATE, ...options })
+    return Host.create({ time: 'virtual', ...options })
   }
 
   /** A domain on a host that may have others. */

@@ -17,6 +17,7 @@ import * as S from '../../src/x86/state.ts'
 import { updateWalker } from '../../src/x86/system/control-registers.ts'
 import { setSegment } from '../../src/x86/system/segment-access.ts'
 import { BareMachine } from '../../src/x86/testing/bare-machine.ts'
+import { type TranslationMode, translatorOptions } from '../../src/x86/translator/options.ts'
 import {
   CODE,
   CODE_AT,
@@ -91,9 +92,9 @@ export class OurProcessor {
   #dirty = { at: CODE_FRAME, bytes: CODE_BYTES }
 
   /** `features`: those of the processor underneath. */
-  constructor(features: ReadonlySet<string>, translation: 'off' | 'always' = 'off') {
-    this.machine = new BareMachine(1 << 20, 64, features, translation)
-    this.#isTranslating = translation === 'always'
+  constructor(features: ReadonlySet<string>, mode: TranslationMode = 'off') {
+    this.machine = new BareMachine(1 << 20, 64, features, mode)
+    this.#isTranslating = translatorOptions(mode).translation === 'always'
     this.#writeTables()
     const { cpu } = this.machine
     cpu.set32(S.CR4, CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_OSXSAVE | CR4_FSGSBASE)

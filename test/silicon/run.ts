@@ -1,12 +1,14 @@
 // Compares our processor with the one underneath, instruction by instruction:
 //
 //   tools/node test/silicon/run.ts [--cases N] [--seed N] [--only NAME] [--mode NAME]
-//                                  [--strict] [--translation off|always] [--case TEXT]
+//                                  [--strict] [--translation MODE] [--case TEXT]
 //
 // Prints, for each row of the opcode table that differs, how often and one case, as small as it
-// could be made. --case runs such a case again. --strict compares undefined flags too.
+// could be made. --case runs such a case again. --strict compares undefined flags too. MODE: off or
+// always, or one with more behind commas, as in always,no-sites (src/x86/translator/options.ts).
 
 import { parseArgs } from 'node:util'
+import { translationMode } from '../../src/x86/translator/options.ts'
 import { minimize } from './minimize.ts'
 import { NativeProcessor } from './native.ts'
 import { OurProcessor } from './ours.ts'
@@ -25,7 +27,7 @@ const { values } = parseArgs({
   },
 })
 
-const isTranslated = values.translation === 'always'
+const mode = translationMode(values.translation)
 const native = new NativeProcessor()
 const terms = { features: native.features, isStrict: values.strict }
 let shower: OurProcessor | undefined
@@ -43,7 +45,7 @@ function runPlan(): number {
     name: values.only,
     modes: values.mode,
     isStrict: values.strict,
-    isTranslated,
+    mode,
   })
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   for (const { row, count, record } of failures) {
@@ -63,7 +65,7 @@ function runCase(text: string): number {
 
 /** Prints a case, made small, and what differs; says whether something does. */
 function show(record: Uint8Array): boolean {
-  shower ??= new OurProcessor(native.features, isTranslated ? 'always' : 'off')
+  shower ??= new OurProcessor(native.features, mode)
   const { record: small, found } = minimize(native, shower, record, terms)
   console.log(`  --case '${caseToText(small)}'`)
   for (const line of found) console.log(`    ${line}`)

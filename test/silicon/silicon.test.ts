@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { translationMode } from '../../src/x86/translator/options.ts'
 import { FPU, GPR, VECTOR } from './layout.ts'
 import { NativeProcessor, whyNoNative } from './native.ts'
 import { type Failure, runSuite, runVectors } from './suite.ts'
@@ -13,6 +14,8 @@ import { decodeVectors, encodeVectors, recordVectors, VECTORS_FILE } from './vec
 
 const CASES = Number(process.env['XENOLITH_SILICON_CASES'] ?? 50_000)
 const TRANSLATED_CASES = CASES / 5
+/** In one mode alone, if one is wanted. */
+const MODE = process.env['XENOLITH_TRANSLATE'] || undefined
 const SEED = Number(process.env['XENOLITH_SILICON_SEED'] ?? 1)
 
 /** Failures as text, each with a case for run.ts. */
@@ -23,36 +26,37 @@ function describe(failures: readonly Failure[]): string[] {
   )
 }
 
-test('every instruction does what the processor underneath does', (t) => {
-  const why = whyNoNative()
-  if (why !== undefined) {
-    console.log(`not compared with the processor underneath: ${why}`)
-    t.skip(why)
-    return
-  }
-  const native = new NativeProcessor()
-  t.after(() => native.dispose())
-  const { cases, variants, failures } = runSuite(native, { cases: CASES, seed: SEED })
-  console.log(`${cases} cases, ${variants} variants, seed ${SEED}`)
-  assert.deepEqual(describe(failures), [])
-})
+/** What is compared: modes, with how many cases. */
+const RUNS: readonly (readonly [mode: string, cases: number])[] =
+  MODE === undefined
+    ? [
+        ['off', CASES],
+        ['always', TRANSLATED_CASES],
+      ]
+    : [[MODE, TRANSLATED_CASES]]
 
-test('every instruction does so when it is translated', (t) => {
-  const why = whyNoNative()
-  if (why !== undefined) {
-    t.skip(why)
-    return
-  }
-  const native = new NativeProcessor()
-  t.after(() => native.dispose())
-  const plan = { cases: TRANSLATED_CASES, seed: SEED + 1, isTranslated: true }
-  assert.deepEqual(describe(runSuite(native, plan).failures), [])
-})
+for (const [i, [mode, wanted]] of RUNS.entries()) {
+  test(`every instruction does what the processor underneath does, in mode ${mode}`, (t) => {
+    const why = whyNoNative()
+    if (why !== undefined) {
+      console.log(`not compared with the processor underneath: ${why}`)
+      t.skip(why)
+      return
+    }
+    const native = new NativeProcessor()
+    t.after(() => native.dispose())
+    const plan = { cases: wanted, seed: SEED + i, mode: translationMode(mode) }
+    const { cases, variants, failures } = runSuite(native, plan)
+    console.log(`${cases} cases, ${variants} variants, seed ${plan.seed}, ${mode}`)
+    assert.deepEqual(describe(failures), [])
+  })
+}
 
 test('every instruction does what was recorded of a processor', () => {
   const vectors = decodeVectors(readFileSync(VECTORS_FILE))
   assert.ok(vectors.cases.count >= 20_000)
-  assert.deepEqual(describe(runVectors(vectors).failures), [])
+  const mode = MODE === undefined ? 'off' : translationMode(MODE)
+  assert.deepEqual(describe(runVectors(vectors, mode).failures), [])
 })
 
 test('vectors are the same after they were written and read', (t) => {

@@ -2,6 +2,7 @@
 
 import { instructions } from '../../src/x86/decode/define.ts'
 import '../../src/x86/instructions/all.ts'
+import type { TranslationMode } from '../../src/x86/translator/options.ts'
 import { differences, instructionOf, type Terms } from './compare.ts'
 import { Generator } from './generate.ts'
 import { Records } from './layout.ts'
@@ -19,8 +20,8 @@ export interface Plan {
   readonly modes?: readonly string[] | undefined
   /** Compare flags that the manuals leave undefined, too. */
   readonly isStrict?: boolean | undefined
-  /** Translate each instruction instead of interpreting it. */
-  readonly isTranslated?: boolean | undefined
+  /** How our processor executes each instruction; it interprets it if not given. */
+  readonly mode?: TranslationMode | undefined
 }
 
 /** What differs for a row: how often, and the first case that shows it. */
@@ -47,7 +48,7 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
   const variants = variantsOf(instructions.rows, { name, modes, features: native.features })
   if (variants.length === 0) throw new Error(`no instruction to compare is named ${name}`)
   const generator = new Generator(plan.seed)
-  const processor = new OurProcessor(native.features, plan.isTranslated ? 'always' : 'off')
+  const processor = new OurProcessor(native.features, plan.mode)
   const failures = new Failures({ features: native.features, isStrict: plan.isStrict ?? false })
   for (let first = 0; first < plan.cases; first += BATCH) {
     const cases = Records.ofCount(Math.min(BATCH, plan.cases - first))
@@ -61,9 +62,9 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
 }
 
 /** Runs recorded cases on our processor. */
-export function runVectors({ features, cases, outcomes }: Vectors, isTranslated = false): Report {
+export function runVectors({ features, cases, outcomes }: Vectors, mode?: TranslationMode): Report {
   const failures = new Failures({ features, isStrict: false })
-  const processor = new OurProcessor(features, isTranslated ? 'always' : 'off')
+  const processor = new OurProcessor(features, mode)
   failures.compare({ run: () => outcomes }, processor, cases)
   return { cases: cases.count, variants: 0, failures: failures.all }
 }

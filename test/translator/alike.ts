@@ -1,9 +1,10 @@
-// Runs a scene on machines that interpret, that translate everything at once, and that translate
-// what the first of two passes has executed; all must do the same after each slice.
+// Runs a scene on a machine that interprets, on machines that translate everything at once, and on
+// machines that translate what the first of two passes has executed, with and without the means of the
+// translator; all must do the same after each slice.
 
 import assert from 'node:assert/strict'
 import { Decoder } from 'iced-x86'
-import type { Translation } from '../../src/x86/engine.ts'
+import { translationMode } from '../../src/x86/translator/options.ts'
 import * as S from '../../src/x86/state.ts'
 import { currentMode } from '../../src/x86/system/current-mode.ts'
 import { ALL_FEATURES } from '../../src/x86/testing/bare-machine.ts'
@@ -41,24 +42,36 @@ export interface Scene {
   readonly total?: number
 }
 
+/** Modes that are compared with the interpreter: all, or the one that the tests run in. */
+const MODE = process.env['XENOLITH_TRANSLATE']
+const MODES = MODE
+  ? [MODE]
+  : ['always', 'hot', 'always,no-sites', 'always,no-links', 'hot,no-links', 'always,seed=1']
+
 interface Stage {
-  readonly name: string
+  readonly mode: string
   readonly machine: SystemMachine
 }
 
 /** Machines are made once: most of the time of a short scene would go into making them. */
-const kept = new Map<32 | 64, readonly [Stage, Stage, Stage, SystemMachine]>()
+const kept = new Map<32 | 64, Stages>()
 
-/** The three machines, and one that stays as it was made. */
-function machines(bits: 32 | 64): readonly [Stage, Stage, Stage, SystemMachine] {
+interface Stages {
+  readonly interpreted: SystemMachine
+  readonly compared: readonly Stage[]
+  /** One that stays as it was made. */
+  readonly fresh: SystemMachine
+}
+
+function machines(bits: 32 | 64): Stages {
   const known = kept.get(bits)
   if (known) return known
-  const make = (name: Translation) => ({
-    name,
-    machine: new SystemMachine(bits, ALL_FEATURES, name),
-  })
-  const fresh = new SystemMachine(bits, ALL_FEATURES, 'off')
-  const all = [make('off'), make('always'), make('hot'), fresh] as const
+  const make = (mode: string) => new SystemMachine(bits, ALL_FEATURES, translationMode(mode))
+  const all = {
+    interpreted: make('off'),
+    compared: MODES.map((mode) => ({ mode, machine: make(mode) })),
+    fresh: make('off'),
+  }
   kept.set(bits, all)
   return all
 }
@@ -69,29 +82,31 @@ function machines(bits: 32 | 64): readonly [Stage, Stage, Stage, SystemMachine] 
  */
 export function alike(scene: Scene): SystemMachine {
   const { bits = 64, slices = [100_000], total = 100_000 } = scene
-  const [first, always, hot, fresh] = machines(bits)
+  const { interpreted, compared, fresh } = machines(bits)
   const pages = codeOf(scene)
   for (const pass of [0, 1]) {
-    for (const { machine, name } of [first, always, hot]) {
+    prepare(interpreted, fresh, scene, pages)
+    for (const { machine } of compared) {
       prepare(machine, fresh, scene, pages)
-      if (name === 'hot' && pass === 1) translateAll(machine, bits, pages)
+      if (machine.engine.translator.isOn && pass === 1) translateAll(machine, bits, pages)
     }
     let executed = 0
     for (let slice = 0; executed < total; slice++) {
       const size = Math.min(slices[slice % slices.length] as number, total - executed)
-      for (const { machine } of [first, always, hot]) scene.before?.(machine, slice)
-      const expected = first.machine.cpu.run(size)
-      for (const { name, machine } of [always, hot]) {
+      for (const machine of [interpreted, ...compared.map(({ machine }) => machine)])
+        scene.before?.(machine, slice)
+      const expected = interpreted.cpu.run(size)
+      for (const { mode, machine } of compared) {
         const got = machine.cpu.run(size)
-        const where = `${name}, pass ${pass}, slice ${slice}, after ${executed} instructions`
-        assert.deepEqual(differencesOf(first.machine, machine, COMPARED), [], where)
+        const where = `${mode}, pass ${pass}, slice ${slice}, after ${executed} instructions`
+        assert.deepEqual(differencesOf(interpreted, machine, COMPARED), [], where)
         assert.deepEqual(got, expected, where)
       }
       executed += expected.executed
       if (expected.reason !== 'budget') break
     }
   }
-  return first.machine
+  return interpreted
 }
 
 function codeOf({ code, bits = 64 }: Scene): ReadonlyMap<number, Uint8Array> {

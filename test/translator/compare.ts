@@ -3,6 +3,7 @@
 
 import type { EngineOptions } from '../../src/x86/engine.ts'
 import { differencesOf } from './differences.ts'
+import { translationMode } from '../../src/x86/translator/options.ts'
 import * as L from './layout.ts'
 import { ProgramMachine } from './machine.ts'
 import { layOut, type Layout, type Program, type ProgramEvent } from './program.ts'
@@ -29,11 +30,20 @@ export class Machines {
     this.#options = options
   }
 
-  get(bits: 32 | 64, translation: 'off' | 'hot' | 'always'): ProgramMachine {
-    const key = `${bits} ${translation}`
+  /** The machine that a program is interpreted on. */
+  interpreter(bits: 32 | 64): ProgramMachine {
+    return this.#get(`${bits} interpreter`, bits, 'off')
+  }
+
+  /** The machine of a mode. */
+  get(bits: 32 | 64, mode: string): ProgramMachine {
+    return this.#get(`${bits} ${mode}`, bits, mode)
+  }
+
+  #get(key: string, bits: 32 | 64, mode: string): ProgramMachine {
     const known = this.#machines.get(key)
     if (known) return known
-    const machine = new ProgramMachine(bits, translation, this.#options)
+    const machine = new ProgramMachine(bits, translationMode(mode), this.#options)
     this.#machines.set(key, machine)
     return machine
   }
@@ -45,8 +55,8 @@ export function compare(
   program: Program,
   layout = layOut(program),
 ): Difference | undefined {
-  const a = machines.get(program.bits, 'off')
-  const b = machines.get(program.bits, program.translation)
+  const a = machines.interpreter(program.bits)
+  const b = machines.get(program.bits, program.mode)
   const found = (what: string, one: string | number, other: string | number) =>
     `${what}: interpreted ${one}, translated ${other}`
   a.prepare(program, layout)

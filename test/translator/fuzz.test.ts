@@ -61,7 +61,7 @@ test('a difference is found, and made small', () => {
     ...programOf(3),
     bits: 64 as const,
     slices: [100_000],
-    translation: 'always' as const,
+    mode: 'always',
   }
   const translated = machines.get(64, 'always')
   // Whoever asks for the time sees that this processor's runs faster.

@@ -12,6 +12,9 @@ import type { EventKind, Item, Program, ProgramEvent } from './program.ts'
 
 const RCX = 1
 const FLAG_IF = 0x200
+const FLAG_AC = 0x40000
+const CLAC = 0xca
+const STAC = 0xcb
 /** Slices to choose from, and how many instructions a program may take with each. */
 const SLICES: readonly (readonly [slice: number, total: number, weight: number])[] = [
   [1, 300, 1],
@@ -21,6 +24,11 @@ const SLICES: readonly (readonly [slice: number, total: number, weight: number])
   [1000, 12_000, 6],
   [100_000, 20_000, 6],
 ]
+/** What programs of a mode change in it; half of them nothing. */
+const MODES = {
+  hot: [',no-links', ',seed=1'],
+  always: [',no-sites', ',no-links', ',seed=2'],
+} as const
 /** Places at which regions may begin that are asked for at once. */
 const MOST_PLACES = 8
 const WEIGHTED = SLICES.flatMap((slice) => Array.from({ length: slice[2] }, () => slice))
@@ -31,6 +39,8 @@ type Slot = (here: number, count: number) => Item
 export class Generator {
   readonly #bits: 32 | 64
   readonly #isUser: boolean
+  /** Some programs of the supervisor have its way to the user's pages closed from time to time. */
+  readonly #hasSmap: boolean
   readonly #r: Random
   readonly #common: Common
   readonly #seed: number
@@ -47,6 +57,7 @@ export class Generator {
     this.#r = r
     this.#bits = r.oneIn(4) ? 32 : 64
     this.#isUser = r.oneIn(2)
+    this.#hasSmap = this.#bits === 64 && !this.#isUser && seed % 5 === 0
     this.#common = new Common(this.#bits, r)
     const base = () => r.pick([0, L.DATA, L.DATA + 0x800, 0x1000])
     this.#bases = this.#bits === 64 ? [base(), base()] : [0, 0]
@@ -85,6 +96,9 @@ export class Generator {
 
   #construct(): void {
     const r = this.#r
+    if (this.#hasSmap && r.oneIn(6)) {
+      this.#push({ bytes: [0x0f, 0x01, r.oneIn(3) ? CLAC : STAC] })
+    }
     const kind = r.below(100)
     if (kind < 40) this.#push(...this.#common.any())
     else if (kind < 48) this.#push(...this.#common.probe())
@@ -454,7 +468,13 @@ export class Generator {
       isUser,
       start: r.below(0x800),
       registers: this.#registers(),
-      flags: 2 | iopl | (r.next() & 0x8d5) | (r.oneIn(3) ? 0 : FLAG_IF) | (r.oneIn(8) ? 0x400 : 0),
+      flags:
+        2 |
+        (this.#hasSmap ? FLAG_AC : 0) |
+        iopl |
+        (r.next() & 0x8d5) |
+        (r.oneIn(3) ? 0 : FLAG_IF) |
+        (r.oneIn(8) ? 0x400 : 0),
       bases: this.#bases,
       data: this.#data(L.DATA_BYTES),
       vectors: this.#data(256),
@@ -465,12 +485,14 @@ export class Generator {
       mxcsr: r.oneIn(2) ? 0x1f80 : (r.next() & 0xffc0) | 0x1000,
       breakpoints: r.oneIn(16) ? this.#breakpoints() : [],
       options: (r.oneIn(2) ? MENDS : 0) | (r.oneIn(2) ? SETS_STACK : 0),
-      hasIst: !isUser ? !r.oneIn(4) : r.oneIn(4),
+      // A handler could not be entered on a stack that is closed to it.
+      hasIst: (!isUser ? !r.oneIn(4) : r.oneIn(4)) || this.#hasSmap,
+      hasSmap: this.#hasSmap,
       isTaskSwitched: r.oneIn(8),
       checksAlignment: r.oneIn(4),
       slices,
       total: isMixed ? 2000 : chosen[1],
-      translation,
+      mode: modeOf(this.#seed, translation),
       events: this.#events(itemCount, translation),
     }
   }
@@ -533,6 +555,12 @@ export class Generator {
     }
     return events
   }
+}
+
+/** Some programs run without this or that means of the translator, or by other policies. */
+function modeOf(seed: number, translation: 'hot' | 'always'): string {
+  const changes = MODES[translation]
+  return translation + (changes[seed % (2 * changes.length)] ?? '')
 }
 
 /** The program of a seed: the same one everywhere. */

@@ -21,10 +21,10 @@ function disassemble(bits: 32 | 64, bytes: Uint8Array, address: number): string 
 /** Lines of text. */
 export function listing(program: Program): string[] {
   const { addresses, bytes, end } = layOut(program)
-  const { bits, isUser, translation, slices, options, events } = program
+  const { bits, isUser, mode, slices, options, events } = program
   const registers = program.registers.map((value, i) => `${NAMES[i]}=${hex(value)}`)
   const lines = [
-    `${bits} bits, level ${isUser ? 3 : 0}, ${translation}, slices of ${slices.join(' ')}, ` +
+    `${bits} bits, level ${isUser ? 3 : 0}, ${mode}, slices of ${slices.join(' ')}, ` +
       `options ${options}, flags ${hex(program.flags)}, mxcsr ${hex(program.mxcsr)}, ` +
       `fs ${hex(program.bases[0])}, gs ${hex(program.bases[1])}, dr ${program.breakpoints.map(hex).join(' ')}`,
     registers.slice(0, bits === 64 ? 16 : 8).join(' '),

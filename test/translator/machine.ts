@@ -7,12 +7,14 @@ import {
   CR0_WP,
   CR4_FSGSBASE,
   CR4_PAE,
+  CR4_SMAP,
   EFER_LMA,
   EFER_LME,
   EFER_NXE,
   EFER_SCE,
 } from '../../src/x86/mmu/walker.ts'
-import type { EngineOptions, Translation } from '../../src/x86/engine.ts'
+import type { EngineOptions } from '../../src/x86/engine.ts'
+import type { TranslationMode } from '../../src/x86/translator/options.ts'
 import type { Block } from '../../src/x86/interpreter/code-cache.ts'
 import * as S from '../../src/x86/state.ts'
 import { updateWalker } from '../../src/x86/system/control-registers.ts'
@@ -44,8 +46,8 @@ export class ProgramMachine extends BareMachine {
   readonly #state: Uint8Array
   readonly #next = new Uint8Array(L.RAM_BYTES)
 
-  constructor(bits: 32 | 64, translation: Translation, options: EngineOptions = {}) {
-    super(L.RAM_BYTES, bits, ALL_FEATURES, translation, options)
+  constructor(bits: 32 | 64, mode: TranslationMode, options: EngineOptions = {}) {
+    super(L.RAM_BYTES, bits, ALL_FEATURES, mode, options)
     this.bits = bits
     this.onPortWrite = (port, value) => {
       if (port === L.PORT_EXIT) this.cpu.requestExit()
@@ -158,6 +160,7 @@ export class ProgramMachine extends BareMachine {
     cpu.rflags = program.flags
     cpu.rip = BigInt(L.CODE + program.start)
     if (program.isTaskSwitched) cpu.set32(S.CR0, cpu.cr0 | CR0_TS)
+    if (program.hasSmap) cpu.set32(S.CR4, cpu.cr4 | CR4_SMAP)
     if (program.checksAlignment) cpu.set32(S.CR0, cpu.cr0 | CR0_AM)
     for (let i = 0; i < 16; i++) {
       memory.u8.set(

@@ -60,6 +60,7 @@ function simplerStates(program: Program): Partial<Program>[] {
     { options: 0 },
     { isTaskSwitched: false },
     { checksAlignment: false },
+    { hasSmap: false },
     { start: 0 },
     { flags: 2 },
     { slices: [100_000] },

@@ -65,14 +65,16 @@ export interface Program {
   readonly options: number
   readonly hasIst: boolean
   readonly isTaskSwitched: boolean
+  /** CR4.SMAP, with RFLAGS.AC set at first. */
+  readonly hasSmap: boolean
   /** CR0.AM. */
   readonly checksAlignment: boolean
   /** Instructions of the slices, again and again. */
   readonly slices: readonly number[]
   /** Instructions after which the program is ended. */
   readonly total: number
-  /** Mode of the machine that it is compared on. */
-  readonly translation: 'hot' | 'always'
+  /** Mode of the machine that it is compared on (src/x86/translator/options.ts). */
+  readonly mode: string
   readonly events: readonly ProgramEvent[]
 }
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { compareStrings } from '../../../test/x86/string-comparison.ts'
-import type { Translation } from '../engine.ts'
+import type { Translation } from '../translator/options.ts'
 import * as S from '../state.ts'
 import { ALL_FEATURES, BareMachine } from '../testing/bare-machine.ts'
 

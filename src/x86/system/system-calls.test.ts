@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
-import type { Translation } from '../engine.ts'
+import type { Translation } from '../translator/options.ts'
 import { FLAG_IF, FLAG_RF, FLAG_TF } from '../registers.ts'
 import * as S from '../state.ts'
 import { ALL_FEATURES } from '../testing/bare-machine.ts'

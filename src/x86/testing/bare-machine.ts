@@ -3,7 +3,7 @@
 
 import type { CpuHost } from '../cpu-host.ts'
 import { Cpu } from '../cpu.ts'
-import { Engine, type EngineOptions, type Translation } from '../engine.ts'
+import { Engine, type EngineOptions } from '../engine.ts'
 import { HostMemory } from '../memory/host-memory.ts'
 import { CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE, EFER_LMA, EFER_LME } from '../mmu/walker.ts'
 import * as S from '../state.ts'
@@ -19,6 +19,8 @@ import {
   ATTR_WRITABLE,
 } from '../system/current-mode.ts'
 import { setSegment } from '../system/segment-access.ts'
+import type { TranslationMode } from '../translator/options.ts'
+import { testedMode } from './tested-mode.ts'
 
 const CR0_PE_ET_NE = 0x31
 
@@ -46,16 +48,19 @@ export class BareMachine {
   /** Called when the guest writes to a port. */
   onPortWrite: (port: number, value: number) => void = () => {}
 
-  /** `ramBytes` of memory from guest physical address 0; code of `codeSize` bits at CPL 0. */
+  /**
+   * `ramBytes` of memory from guest physical address 0; code of `codeSize` bits at CPL 0. `mode`: as
+   * the tests run if not given.
+   */
   constructor(
     ramBytes: number,
     codeSize: 16 | 32 | 64 = 64,
     features: ReadonlySet<string> = ALL_FEATURES,
-    translation: Translation = 'hot',
+    mode: TranslationMode = testedMode(),
     options: EngineOptions = {},
   ) {
     this.memory = new HostMemory(ramBytes + (176 << 20))
-    this.engine = new Engine(this.memory, translation, options)
+    this.engine = new Engine(this.memory, mode, options)
     this.ram = this.memory.allocate(ramBytes, 4096, 'ram')
     const base = this.ram >>> 12
     const frames = ramBytes >>> 12

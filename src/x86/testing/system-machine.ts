@@ -5,7 +5,7 @@
 //   8000 code  a000 stack of level 0 (top b000)  c000 IST1 (top d000)  e000 user stack (top f000)
 //   10000 page tables: identity, 4 KiB pages, everything allowed
 
-import type { Translation } from '../engine.ts'
+import type { TranslationMode } from '../translator/options.ts'
 import * as S from '../state.ts'
 import { CR0_PG, CR0_WP, CR4_PAE, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE } from '../mmu/walker.ts'
 import { updateWalker } from '../system/control-registers.ts'
@@ -77,9 +77,9 @@ export class SystemMachine extends BareMachine {
   constructor(
     bits: 16 | 32 | 64 = 64,
     features: ReadonlySet<string> = ALL_FEATURES,
-    translation: Translation = 'hot',
+    mode?: TranslationMode,
   ) {
-    super(4 << 20, bits, features, translation)
+    super(4 << 20, bits, features, mode)
     this.isLong = bits === 64
     this.#bits = bits
     const { cpu } = this

@@ -9,6 +9,7 @@ import { newModule } from '../interpreter/handlers.ts'
 import * as R from '../interpreter/record.ts'
 import type { ExitCounters } from './exit-counters.ts'
 import { declareNestedCall } from './nested-calls.ts'
+import type { TranslatorOptions } from './options.ts'
 import { Learned, Region } from './region.ts'
 import { declarePageFinder } from './region-pages.ts'
 import { pageOf, type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
@@ -69,6 +70,7 @@ interface Helpers {
 export class RegionCompiler {
   readonly #memory: R.RecordMemory
   readonly #handlerAt: (index: number) => Handler | undefined
+  readonly #options: TranslatorOptions
   readonly #exits: ExitCounters | undefined
   readonly #planner: Planner
   #attempts = 0
@@ -77,10 +79,12 @@ export class RegionCompiler {
   constructor(
     memory: R.RecordMemory,
     handlerAt: (index: number) => Handler | undefined,
+    options: TranslatorOptions,
     exits?: ExitCounters,
   ) {
     this.#memory = memory
     this.#handlerAt = handlerAt
+    this.#options = options
     this.#exits = exits
     this.#planner = new Planner(memory, handlerAt)
   }
@@ -143,6 +147,7 @@ export class RegionCompiler {
       learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS
       region = new Region(f, plan, learned, {
         memory: this.#memory,
+        options: this.#options,
         exits: this.#exits,
         nameOf: (rec) => this.#nameOf(rec),
         find: wanted.around.find,

@@ -245,7 +245,11 @@ export class RegionEmitter extends RecordEmitter {
   }
 
   override stateStore(op: StoreOp, offset: number, value: Value): void {
-    if (offset >= GPR_BYTES) return super.stateStore(op, offset, value)
+    if (offset >= GPR_BYTES) {
+      super.stateStore(op, offset, value)
+      if (offset === S.TLB_BASE) this.region.forgetSites()
+      return
+    }
     if (op !== 'i64.store' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
     this.f.hasEffects = true
     this.f.set(this.region.written(offset >> 3), value)

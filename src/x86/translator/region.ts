@@ -18,6 +18,7 @@ import * as S from '../state.ts'
 import { RegionEmitter } from './region-emitter.ts'
 import { RegionPages } from './region-pages.ts'
 import { countTranslated } from './nested-calls.ts'
+import type { TranslatorOptions } from './options.ts'
 import { FlagVariables, type FlagState, IN_MEMORY, UNKNOWN } from './region-flags.ts'
 import { type Instruction, type Node, pageOf, type Plan, type Surroundings } from './region-plan.ts'
 
@@ -75,6 +76,7 @@ export interface RegionContext {
   /** What calls the handler of a record: see nested-calls.ts. */
   readonly nestedCall: FuncRef
   readonly memory: R.RecordMemory
+  readonly options: TranslatorOptions
   readonly find: Surroundings['find']
   /** The instruction of a record, for those who count. */
   readonly nameOf: (rec: number) => string
@@ -85,6 +87,7 @@ export interface RegionContext {
 export class Region {
   readonly f: FunctionBuilder
   readonly memory: R.RecordMemory
+  readonly #options: TranslatorOptions
   readonly #nameOf: (rec: number) => string
   readonly learned: Learned
   readonly flagVariables: FlagVariables
@@ -120,6 +123,8 @@ export class Region {
   /** Where all that is written has to be stored, and all that is used to be loaded again. */
   readonly #spills: Value[] = []
   readonly #reloads: Value[] = []
+  /** Where what sites remember does not hold any more. */
+  readonly #forgettings: Value[] = []
   readonly #sites = new Map<string, Site>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Label>()
@@ -135,6 +140,7 @@ export class Region {
     this.plan = plan
     this.learned = learned
     this.memory = context.memory
+    this.#options = context.options
     this.#find = context.find
     this.#nameOf = context.nameOf
     this.#nestedCall = context.nestedCall
@@ -338,12 +344,12 @@ export class Region {
 
   /** A record at an offset on another page, which has to be looked for when this runs; 0 if unknown. */
   find(offset: number): number {
-    return this.#find(offset, false)
+    return this.#options.hasLinks ? this.#find(offset, false) : 0
   }
 
   /** Only on the page of the entry is it certain that what is known lies there when this runs. */
   recordAt(node: Node, offset: number): number {
-    if (pageOf(offset) !== pageOf(node.start)) return 0
+    if (pageOf(offset) !== pageOf(node.start) || !this.#options.hasLinks) return 0
     return this.plan.records.get(offset) ?? this.#find(offset, false)
   }
 
@@ -414,6 +420,8 @@ export class Region {
       for (const [n, local] of this.#vectors.entries()) {
         if (local) this.f.loadAt(place, local, 'v128.load', CPU, S.VECTORS + n * S.VECTOR_SIZE)
       }
+    }
+    for (const place of [...this.#reloads, ...this.#forgettings]) {
       for (const { page } of this.#sites.values()) this.f.setAt(place, page, this.f.i64(NO_PAGE))
     }
   }
@@ -508,9 +516,14 @@ export class Region {
     return this.vector(number)
   }
 
-  /** The site of a key, undefined if there are too many. */
+  /** The rights of accesses are others from here on: no site knows a page. */
+  forgetSites(): void {
+    this.#forgettings.push(this.f.place())
+  }
+
+  /** The site of a key, undefined if there are too many, or none at all. */
   site(key: string | undefined): Site | undefined {
-    if (key === undefined) return undefined
+    if (key === undefined || !this.#options.hasSites) return undefined
     const known = this.#sites.get(key)
     if (known || this.#sites.size >= MOST_SITES) return known
     const { f } = this

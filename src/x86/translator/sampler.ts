@@ -6,8 +6,8 @@
 // often than to small ones: the sample is taken a few branches further on, which are the same for
 // all. All of this is a function of what the guest executes; no clock has a part in it.
 
-const LEAST_SLICE = 8192
-const MOST_SLICE = 131072
+import { type Policy, policyOf } from './policy.ts'
+
 /** Most branches from the end of a slice to the sample, less one; a mask. */
 const MOST_DRIFT = 3
 
@@ -16,11 +16,18 @@ export class Sampler {
   drift = 0
   /** Instructions that a sample stands for. */
   weight = 0
-  #slice = LEAST_SLICE
+  #slice: number
   /** Instructions of the running slice, and how many of them are to come. */
   #size = 0
   #rest = 0
-  #random = 1
+  #random: number
+  readonly #policy: Policy
+
+  constructor(policy: Policy = policyOf(undefined)) {
+    this.#policy = policy
+    this.#slice = policy.leastSlice
+    this.#random = policy.sampling
+  }
 
   /** Instructions to execute before the next look: of the running slice, or of a new one. */
   next(most: number): number {
@@ -44,8 +51,9 @@ export class Sampler {
   /** A sample was taken: of a region, or of code that is interpreted. */
   sampled(isTranslated: boolean): void {
     this.drift = 0
+    const { leastSlice, mostSlice } = this.#policy
     this.#slice = isTranslated
-      ? Math.min(this.#slice * 2, MOST_SLICE)
-      : Math.max(this.#slice >>> 1, LEAST_SLICE)
+      ? Math.min(this.#slice * 2, mostSlice)
+      : Math.max(this.#slice >>> 1, leastSlice)
   }
 }

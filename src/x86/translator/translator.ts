@@ -2,7 +2,7 @@
 // handlers, and their places there into the first records of the blocks. From then on whoever comes
 // to a block runs the region; nothing else knows that there are two kinds of code.
 
-import type { EngineOptions, Translation } from '../engine.ts'
+import type { EngineOptions } from '../engine.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import {
   FIRST_REGION,
@@ -18,12 +18,11 @@ import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
 import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
+import type { TranslatorOptions } from './options.ts'
+import type { Policy, RegionLimits } from './policy.ts'
 import type { Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
-/** What a region has at most: at first, and when it has been seen running often. */
-const LIMITS = { nodes: 32, instructions: 200, callee: 16 }
-const WIDE_LIMITS = { nodes: 192, instructions: 1200, callee: 100 }
 
 /** Where a region may begin. */
 interface Place {
@@ -51,35 +50,6 @@ export interface LinearCode {
   readonly nameOf: (offset: number) => string
 }
 
-/** Regions that are made at once at most. */
-const MOST_PLACES = 16
-/** Places that are translated together: each module has a price of its own. */
-const BATCH = 16
-/** Samples that a place waits for others. */
-const PATIENCE = 48
-/** Instructions that a block still has behind one that is interpreted, to be worth a region. */
-const LEAST_CONTINUATION = 3
-/** Instructions that have run, as far as samples tell, where a block is translated. */
-const HOT = 80_000
-/**
- * When it is looked at again: more of the code around it is known by then, callees have become
- * regions, and indirect branches have been seen. A region that would grow by a quarter is made anew.
- */
-const AGAIN = [10_000_000, 100_000_000]
-const WORTHWHILE_GROWTH = 1.25
-
-/** What regions may take. */
-export interface RegionLimits {
-  /** Bytes of their modules, and regions: beyond them, some are given up. */
-  readonly bytes: number
-  readonly regions: number
-}
-
-/**
- * V8's machine code takes three times as much as the modules that it is made from, which it keeps
- * (tools/bench code-memory); with what is decoded, all of it stays below 150 MiB.
- */
-const REGION_LIMITS: RegionLimits = { bytes: 12 << 20, regions: REGION_PLACES - 1024 }
 /** How much of the limits is left when regions are given up: a part, or that would be done often. */
 const REMAINDER = 3 / 4
 
@@ -88,7 +58,8 @@ export class Translator {
   readonly #handlers: Handlers
   readonly #code: () => CodeCache
   readonly #compiler: RegionCompiler
-  readonly #translation: Translation
+  readonly #options: TranslatorOptions
+  readonly #policy: Policy
   /** Handlers of the first records of regions as they were before. */
   readonly #originals = new Int32Array(REGION_PLACES)
   /** What regions know of other pages. */
@@ -130,19 +101,21 @@ export class Translator {
     memory: HostMemory,
     handlers: Handlers,
     code: () => CodeCache,
-    translation: Translation,
-    { countsExits, nowMs, regionLimits }: EngineOptions,
+    options: TranslatorOptions,
+    policy: Policy,
+    { countsExits, nowMs, regionLimits = policy.regionLimits }: EngineOptions,
   ) {
-    this.#limits = regionLimits ?? REGION_LIMITS
+    this.#limits = regionLimits
     this.#nowMs = nowMs ?? (() => 0)
     if (countsExits === true) this.exits = new ExitCounters(memory)
-    this.#translation = translation
+    this.#options = options
+    this.#policy = policy
     this.#memory = memory
     this.#handlers = handlers
     this.#code = code
     this.#pages = memory.allocate(REGION_PLACES * PAGES_SIZE, 64, 'pages of regions')
     const handlerAt = (index: number) => handlers.at(this.original(index))
-    this.#compiler = new RegionCompiler(memory, handlerAt, this.exits)
+    this.#compiler = new RegionCompiler(memory, handlerAt, options, this.exits)
   }
 
   /** The handler that a record has, or would have if no region began there. */
@@ -157,12 +130,17 @@ export class Translator {
 
   /** Is it of interest which blocks are seen running. */
   get isOn(): boolean {
-    return this.#translation === 'hot'
+    return this.#options.translation === 'hot'
+  }
+
+  /** Runs are cut into slices, each with a sample at its end. */
+  get isSlicing(): boolean {
+    return this.isOn || this.#policy.slicesAlways
   }
 
   /** Every block is translated when it is looked up for the first time. */
   get isEager(): boolean {
-    return this.#translation === 'always'
+    return this.#options.translation === 'always'
   }
 
   /** A block was looked up, in eager translation. True if regions have come or gone for it. */
@@ -182,6 +160,7 @@ export class Translator {
    * of a region already.
    */
   sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
+    if (!this.isOn) return true
     this.#seen.add(block.rec)
     const owner = this.#ownerOf(block)
     if (owner) this.#heat(owner, instructions, linear)
@@ -208,13 +187,14 @@ export class Translator {
 
   /** Heat at which a block is looked at. */
   #threshold({ looks }: Block): number {
-    if (looks > 0) return AGAIN[looks - 1] ?? Number.POSITIVE_INFINITY
-    return HOT
+    const { hot, again } = this.#policy
+    return looks === 0 ? hot : (again[looks - 1] ?? Number.POSITIVE_INFINITY)
   }
 
   /** Translates what waits when there is enough of it, or when it has waited for long enough. */
   #wait(): void {
-    if (++this.#waited < PATIENCE && this.#waiting.length < BATCH) return
+    const { patience, batch } = this.#policy
+    if (++this.#waited < patience && this.#waiting.length < batch) return
     const places = this.#waiting.splice(0)
     this.#waited = 0
     this.translate(places)
@@ -233,7 +213,7 @@ export class Translator {
   #translate(places: readonly Place[]): void {
     this.#makeRoom()
     this.#regions.begin()
-    let left = Math.max(MOST_PLACES, places.length)
+    let left = Math.max(this.#policy.mostPlaces, places.length)
     for (let next = places; next.length > 0 && left > 0; ) {
       const requests = this.#requests(next.slice(0, left))
       if (requests.length === 0) return
@@ -273,10 +253,9 @@ export class Translator {
       const index = this.#takePlace()
       if (index === undefined) break
       const region = this.#regionAt(rec)
-      const [limits, leastSize] =
-        region < 0
-          ? [LIMITS, 0]
-          : [WIDE_LIMITS, (this.#sizes[region] as number) * WORTHWHILE_GROWTH]
+      const limits = this.#policy.limits(region < 0)
+      const size = region < 0 ? 0 : (this.#sizes[region] as number)
+      const leastSize = size * this.#policy.worthwhileGrowth
       const around = this.#surroundings(place)
       const pagesAt = this.#pagesOf(index)
       const name = place.linear.nameOf(start & (PAGE - 1))
@@ -361,7 +340,7 @@ export class Translator {
     const length = u8[rec + R.REC_LENGTH] as number
     const previous = this.#handlers.at(this.original(u32[(rec - R.RECORD_SIZE) >>> 2] as number))
     if (length === 0 || !previous || previous.row.attributes.has('end')) return []
-    const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= LEAST_CONTINUATION
+    const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= this.#policy.leastContinuation
     if (!isWorthIt || this.#regionAt(rec) >= 0) return []
     const start = pageOf(from.start) + (u16[(rec + R.REC_END) >>> 1] as number) - length
     return [{ rec, start, mode: from.mode, linear: from.linear }]
