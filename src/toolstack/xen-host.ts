@@ -162,7 +162,7 @@ export class XenHost {
       ...(maxEventChannels !== undefined && { maxPort: maxEventChannels }),
       ...(eventChannelAbi && { eventAbis: eventChannelAbi }),
       tscKhz: TSC_KHZ,
-      // No vCPU reads an older counter than another one has read (Domain.readTsc).
+      // No vCPU reads an older counter than another one has read (Domain.tscTime).
       isTscStable: true,
       cpuid: (vcpu, leaf, subleaf) => cpuidOf(domain, policy, vcpu, leaf, subleaf),
       isAmd: policy.identity.vendor !== 'GenuineIntel',

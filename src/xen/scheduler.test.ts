@@ -330,7 +330,12 @@ test('with a real clock, a round that takes long goes on in the next steps, and 
     order.push(turns.splice(0))
   }
   // A step that has lasted a millisecond ends behind the turn in which it has.
-  assert.deepEqual(order, [[0, 1, 2], [3, 4], [0, 1, 2], [3, 4]])
+  assert.deepEqual(order, [
+    [0, 1, 2],
+    [3, 4],
+    [0, 1, 2],
+    [3, 4],
+  ])
   assert.equal(scheduler.counters.rounds, 2)
 })
 
