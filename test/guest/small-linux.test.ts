@@ -39,7 +39,7 @@ test(
     const session = await booted()
     assert.match(await session.run('uname -r'), /^6\.1\.\d+-small\n/)
     const free = /^MemAvailable: +(\d+) kB/m.exec(await session.run('cat /proc/meminfo'))
-    assert.ok(Number(free?.[1]) >= (SMALL_LINUX_MIB * 1024) / 3, free?.[0])
+    assert.ok(Number(free?.[1]) >= (SMALL_LINUX_MIB * 1024) / 3, String(free?.[0]))
     session.destroy()
   },
 )
@@ -82,7 +82,9 @@ test('mem-set takes its memory away and gives it back, within mem-max', options,
     `kernel="${files?.kernel}"; ramdisk="${files?.ramdisk}"`,
   ]
   assert.equal((await xenolith('create', ...settings)).status, 0)
-  const { console } = (server.served.table.all()[0] as { running: Session['domain'] }).running
+  const [managed] = server.served.table.all()
+  assert.ok(managed)
+  const { console } = managed.running
   await console.expect(PROMPT, { timeoutMs: 200_000 })
   const memoryMiB = async () =>
     (JSON.parse((await xenolith('list', '--json', 'small')).out) as [DomainInfo])[0].memoryKiB /
