@@ -92,20 +92,17 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
     const begun = performance.now()
     const passed = () => (performance.now() - begun) / 1000
     const prompts: Promise<void>[] = []
+    const isUp = new Set<string>()
     for (let i = 0; i < count; i++) {
       const text = `name="d${i}"; type="pvh"; memory=${memoryMiB}; ${settings}\n`
       const { guest } = readGuestFile([{ name: `d${i}.cfg`, text }])
       await client.call('create', { guest, isPaused: false })
-      prompts.push(shows(client, `d${i}`, prompt))
+      prompts.push(shows(client, `d${i}`, prompt, isUp))
     }
     const created = passed()
-    let isUp = false
-    const all = Promise.all(prompts).then(() => {
-      isUp = true
-    })
     const busy = [await listing()]
-    while (!isUp) busy.push(await listing())
-    await all
+    while (isUp.size < count) busy.push(await listing())
+    await Promise.all(prompts)
     const up = passed()
     await sleep(SETTLE_SECONDS * 1000)
     const before = processorSeconds(pid)
@@ -129,8 +126,13 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
   }
 }
 
-/** Resolves when a domain's console shows a prompt. */
-async function shows(client: HostClient, domain: string, prompt: string): Promise<void> {
+/** Resolves when a domain's console shows a prompt, and adds the domain to `isUp`. */
+async function shows(
+  client: HostClient,
+  domain: string,
+  prompt: string,
+  isUp: Set<string>,
+): Promise<void> {
   const console = await client.console(domain, 0)
   const text = new ConsoleText()
   let shown = ''
@@ -139,6 +141,7 @@ async function shows(client: HostClient, domain: string, prompt: string): Promis
     shown = (shown + text.add(bytes)).slice(-1000)
   }
   console.destroy()
+  isUp.add(domain)
 }
 
 /** Milliseconds that `xenolith list` takes, from its start to its end. */
