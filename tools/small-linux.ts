@@ -7,7 +7,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { copyFile, readFile, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -83,8 +83,10 @@ export async function makeSmallLinux(options: FetchOptions = {}): Promise<GuestF
         say('unpacking the source')
         const archive = join(folder, 'usr/src', `${SOURCE}.tar.xz`)
         const patterns = LEFT_OUT.map((pattern) => `--exclude=${SOURCE}/${pattern}`)
-        await command('tar', ['-xf', archive, ...patterns, '-C', scratch])
-        await build(join(scratch, SOURCE), into, say)
+        const tree = join(scratch, 'tree')
+        await mkdir(tree)
+        await command('tar', ['-xf', archive, ...patterns, '-C', tree])
+        await build(join(tree, SOURCE), into, say)
         const busybox = await packages.unpack('busybox-static', scratch)
         const ramdisk = makeDemoRamdisk(await readFile(join(busybox.folder, 'bin/busybox')), [])
         await writeFile(join(into, 'initrd.gz'), await gzipAsync(ramdisk, { level: 9 }))
