@@ -44,7 +44,7 @@ import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
 /** Lines of the console that an error quotes. */
 const QUOTED_LINES = 12
 /** How long the hypervisor runs before the event loop gets its turn. */
-const SLICE_MS = 8
+const SLICE_MS = 2
 /** Virtual time starts here, so that a run does not depend on the day: 2026-01-01. */
 const VIRTUAL_EPOCH_SECONDS = 1_767_225_600
 const NS = 1e9

@@ -25,6 +25,7 @@ import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
 import type { GuestDisk } from './guest-disks.ts'
 import { GuestDomain, type GuestImages } from './guest-domain.ts'
+import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS, TSC_KHZ } from './guest-limits.ts'
 import { Switches } from './guest-networks.ts'
 import type { VifConfig } from './vif-config.ts'
 
@@ -38,8 +39,6 @@ const MAX_PROCESSORS = 256
 export const PAGES_PER_MIB = 256
 /** Pages beyond its memory that a domain may have: for its tables and special pages. */
 export const SLACK_PAGES = 256
-/** The time-stamp counter of guests, and in virtual time also the speed of their processors. */
-export const TSC_KHZ = 1_000_000
 
 export interface XenHostOptions {
   readonly time: 'virtual' | 'real'
@@ -85,11 +84,6 @@ export interface GuestConfig {
   /** Network interfaces, in the order of their numbers, each with its way out if it has one. */
   readonly vifs?: readonly { readonly config: VifConfig; readonly uplink?: Uplink | undefined }[]
 }
-
-/** The console and xenstore. */
-export const LEAST_EVENT_CHANNELS = 2
-/** What three-level events can do; no ABI can do more. */
-export const MOST_EVENT_CHANNELS = 2 ** 18 - 1
 
 export class XenHost {
   readonly memory: HostMemory
@@ -175,7 +169,7 @@ export class XenHost {
       ...(maxEventChannels !== undefined && { maxPort: maxEventChannels }),
       ...(eventChannelAbi && { eventAbis: eventChannelAbi }),
       tscKhz: TSC_KHZ,
-      // No vCPU reads an older counter than another one has read (Domain.readTsc).
+      // No vCPU reads an older counter than another one has read (Domain.tscTime).
       isTscStable: true,
       cpuid: (vcpu, leaf, subleaf) => cpuidOf(domain, policy, vcpu, leaf, subleaf),
       isAmd: policy.identity.vendor !== 'GenuineIntel',
