@@ -66,17 +66,22 @@ export function report({ programs }: Options, { rounds, rivals }: Measured): voi
       'rivals: the time of a rival for the same work by ours, above one where ours is faster',
     )
   }
-  for (const rival of rivals) explain(rival)
+  for (const rival of rivals) explain(rival, programs)
   mitigations(rounds, ran)
 }
 
-function explain(rival: RivalResult | SkippedRival): void {
+function explain(rival: RivalResult | SkippedRival, programs: Options['programs']): void {
   if (!hasRun(rival)) {
     console.log(`  ${rival.name}, skipped: ${rival.skipped}`)
     return
   }
   const work = `had ${rival.scale} of the work, and its times are scaled to all of it.`
   console.log(`  ${rival.title} ${[work, ...rival.notes].join(' ')}`)
+  const all = rivalMeans(programs, rival.figures).at(-1)
+  if (all && all.measured > 0) {
+    const by = `by the clock ${figure(all.ratio, 1)}, by processor time ${figure(all.cpuRatio, 1)}`
+    console.log(`    geometric mean of ${all.measured} of ${all.of} programs: ${by}`)
+  }
   for (const [name, found] of rival.figures) {
     if ('why' in found) console.log(`    did not finish ${name}: ${found.why}`)
   }

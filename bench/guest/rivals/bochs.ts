@@ -1,6 +1,7 @@
 // Bochs (Debian package bochs): the same kernel, ramdisk and programs as ours and QEMU, from a disk
-// that its BIOS boots (Bochs loads no kernel itself). The console is the first serial port, which
-// Bochs writes to its standard output.
+// that its BIOS boots (Bochs loads no kernel itself; what it can load into memory comes out of
+// order past 128 KiB). The console is the first serial port. To a file, Bochs would write by
+// kilobytes; to a terminal it writes each byte at once, so it gets one, by script(1).
 
 import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
@@ -27,7 +28,7 @@ romimage: file=BIOS
 vgaromimage: file=VGA
 vga: extension=none
 display_library: rfb, options="timeout=0"
-com1: enabled=1, mode=file, dev=/dev/stdout
+com1: enabled=1, mode=term, dev=/dev/tty
 ata0: enabled=1
 ata0-master: type=disk, path=DISK, mode=flat
 boot: disk
@@ -59,7 +60,9 @@ export const setUpBochs: SetUp = async ({ elf, folder: programsFolder }, folder)
       writeBootDisk(file('disk'), elf, file('ramdisk.gz'), `console=ttyS0,115200 ${OPTIONS}`)
       // One that was stopped leaves its lock.
       rmSync(file('disk.lock'), { force: true })
-      return ['bochs', '-q', '-f', file('bochsrc'), '-rc', file('commands')]
+      const command = `exec bochs -q -f '${file('bochsrc')}' -rc '${file('commands')}'`
+      // When script is killed, its terminal goes, and Bochs with it.
+      return ['script', '-qefc', command, '/dev/null']
     },
   }
 }

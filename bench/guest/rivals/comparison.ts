@@ -13,6 +13,8 @@ export type RivalFigure =
       /** Its time for all the work of ours, and that time by ours: above one, ours is faster. */
       readonly ms: number
       readonly ratio: number
+      /** The same ratio by processor time. */
+      readonly cpuRatio: number
     }
   | { readonly why: string }
 
@@ -20,6 +22,7 @@ export interface RivalMean {
   readonly group: Group | 'all'
   /** Geometric mean of the programs that have a ratio; NaN when there is none. */
   readonly ratio: number
+  readonly cpuRatio: number
   readonly of: number
   readonly measured: number
 }
@@ -52,7 +55,12 @@ export function rivalFigures(
     const instructions = median(whole.map((took) => took.instructions ?? Number.NaN))
     const scale = instructions / (small?.instructions ?? Number.NaN)
     const ms = scale * median(ended.map((took) => took.ms))
-    return { ms, ratio: ms / median(whole.map((took) => took.ms)) }
+    const cpuMs = scale * median(ended.map((took) => took.cpuMs))
+    return {
+      ms,
+      ratio: ms / median(whole.map((took) => took.ms)),
+      cpuRatio: cpuMs / median(whole.map((took) => took.cpuMs)),
+    }
   }
   return new Map(programs.map((program) => [program.name, figureOf(program)]))
 }
@@ -65,12 +73,14 @@ export function rivalMeans(
   return [...GROUPS, 'all' as const].flatMap((group) => {
     const some = programs.filter((program) => group === 'all' || program.group === group)
     if (some.length === 0) return []
-    const ratios = some.flatMap(({ name }) => {
+    const measured = some.flatMap(({ name }) => {
       const figure = figures.get(name)
-      return figure && 'ratio' in figure ? [figure.ratio] : []
+      return figure && 'ratio' in figure ? [figure] : []
     })
-    const ratio = ratios.length === 0 ? Number.NaN : geometricMean(ratios)
-    return [{ group, ratio, of: some.length, measured: ratios.length }]
+    const mean = (key: 'ratio' | 'cpuRatio') =>
+      measured.length === 0 ? Number.NaN : geometricMean(measured.map((figure) => figure[key]))
+    const [ratio, cpuRatio] = [mean('ratio'), mean('cpuRatio')]
+    return [{ group, ratio, cpuRatio, of: some.length, measured: measured.length }]
   })
 }
 
