@@ -2,7 +2,7 @@
 // buffers at each entry, or avoids indirect jumps, is slower, and a comparison then unfair.
 
 /**
- * A line for each flaw about which sides differ, as "FLAW: SIDE says TEXT, …".
+ * A line for each flaw about which sides differ, as `FLAW: "TEXT" (SIDE, SIDE), "TEXT" (SIDE)`.
  * @param sides what each side's kernel says of each flaw
  */
 export function differingMitigations(
@@ -10,8 +10,9 @@ export function differingMitigations(
 ): string[] {
   const flaws = new Set([...sides.values()].flatMap((said) => [...said.keys()]))
   return [...flaws].toSorted().flatMap((flaw) => {
-    const texts = [...sides].map(([side, said]) => [side, said.get(flaw) ?? 'nothing'] as const)
-    if (new Set(texts.map(([, text]) => text)).size === 1) return []
-    return [`${flaw}: ${texts.map(([side, text]) => `${side} says “${text}”`).join(', ')}`]
+    const groups = Map.groupBy(sides.keys(), (side) => sides.get(side)?.get(flaw) ?? '')
+    if (groups.size === 1) return []
+    const texts = [...groups].map(([text, group]) => `"${text}" (${group.join(', ')})`)
+    return [`${flaw}: ${texts.join(', ')}`]
   })
 }
