@@ -103,7 +103,7 @@ export function compile(output: string, options: readonly string[] = []): void {
     throw new UserError(
       'Cannot build the programs of the suite.',
       error instanceof Error ? error.message : String(error),
-      'Install gcc with the static C library (Debian: gcc libc6-dev), for x86-64.',
+      'Install gcc with the static C library (Debian: gcc libc6-dev, for 32 bits gcc-multilib).',
     )
   }
 }

@@ -40,6 +40,7 @@ panic: action=fatal
 
 export const setUpBochs: SetUp = async ({ elf, folder: programsFolder }, folder) => {
   const version = bochsVersion()
+  checkAssembler()
   const say = (line: string) => console.error(line)
   const bios = await debianFile('bochsbios', 'usr/share/bochs/BIOS-bochs-latest', { say })
   const vga = await debianFile('vgabios', 'usr/share/vgabios/vgabios.bin', { say })
@@ -65,6 +66,16 @@ export const setUpBochs: SetUp = async ({ elf, folder: programsFolder }, folder)
       return ['script', '-qefc', command, '/dev/null']
     },
   }
+}
+
+function checkAssembler(): void {
+  const { error } = spawnSync('nasm', ['-v'])
+  if (!error) return
+  throw new UserError(
+    'Cannot make a disk that Bochs boots.',
+    error.message,
+    'Install nasm (Debian: nasm).',
+  )
 }
 
 function bochsVersion(): string {

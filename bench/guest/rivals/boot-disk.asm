@@ -1,7 +1,8 @@
 ; The first sectors of a disk that boots a Linux kernel through a PC's BIOS as QEMU's -kernel does
 ; it: the kernel lies on the disk as it will in memory, is not decompressed, and is entered by its
 ; PVH entry, so that what happens between the mark "@entry" and init is the same. Reads by INT 13h
-; (EDD, AH=42h), asks for the memory map by INT 15h (E820h), marks the entry on COM1. (Xen public/arch-x86/hvm/start_info.h; ACPI 15.1.)
+; (EDD, AH=42h), asks for the memory map by INT 15h (E820h), marks the entry on COM1.
+; (Xen public/arch-x86/hvm/start_info.h; ACPI 15.1.)
 ;
 ; Given: KERNEL, ENTRY, RAMDISK: physical addresses; KERNEL_CHUNKS, RAMDISK_CHUNKS: sizes on the
 ; disk, in chunks of 32 KiB; RAMDISK_BYTES; COMMAND_LINE, a string. The kernel starts at the first

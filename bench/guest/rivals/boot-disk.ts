@@ -18,7 +18,7 @@ const CYLINDER = 16 * 63 * 512
  * Writes the disk.
  * @param elf path of the kernel's ELF file, with a PVH entry
  * @param ramdisk path
- * @throws UserError when the kernel has no PVH entry or is too large, or nasm is missing
+ * @throws UserError when the kernel has no PVH entry or is too large
  */
 export function writeBootDisk(
   disk: string,
@@ -63,14 +63,6 @@ export function writeBootDisk(
 function assemble(output: string, values: Readonly<Record<string, string | number>>): Uint8Array {
   const source = join(import.meta.dirname, 'boot-disk.asm')
   const definitions = Object.entries(values).map(([name, value]) => `-D${name}=${value}`)
-  try {
-    execFileSync('nasm', ['-f', 'bin', ...definitions, '-o', output, source], { stdio: 'pipe' })
-  } catch (error) {
-    throw new UserError(
-      'Cannot make a disk that boots the kernel.',
-      error instanceof Error ? error.message : String(error),
-      'Install nasm (Debian: nasm).',
-    )
-  }
+  execFileSync('nasm', ['-f', 'bin', ...definitions, '-o', output, source], { stdio: 'pipe' })
   return readFileSync(output)
 }

@@ -72,10 +72,10 @@ function install(folder: string): string {
   try {
     execFileSync('npm', ['ci', '--ignore-scripts'], { cwd: folder, stdio: 'pipe' })
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error)
+    const written = error instanceof Error && 'stderr' in error ? String(error.stderr) : ''
     throw new UserError(
       `Cannot install v86 ${VERSION}.`,
-      said.split('\n').find((line) => /error/i.test(line)) ?? said.trim(),
+      written.split('\n').find((line) => /npm err/i.test(line)) ?? String(error),
       'npm fetches it: check that it is there, and the network.',
     )
   }
