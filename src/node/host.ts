@@ -60,6 +60,7 @@ export class Host implements HostInterface, Waited {
       time: options.time,
       translation: options.translation,
       countsExits: options.countsExits,
+      wake: () => this.wake(),
       monotonicNs: () => performance.now() * 1e6,
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),

@@ -3,7 +3,7 @@
 // New blocks go to the end of the file, and the footer behind them. The table is written when the
 // guest flushes, after the blocks: a power failure leaves blocks unused, never garbage in use.
 
-import { type DiskImage, SECTOR } from './disk-image.ts'
+import { type DiskImage, flushNow, SECTOR } from './disk-image.ts'
 import { type ByteStorage, ImageError, readExactly, readPadded } from './storage.ts'
 
 const UNUSED = 0xffffffff
@@ -30,6 +30,7 @@ export class VhdDynamicImage implements DiskImage {
   readonly #dirty = new Set<number>()
   /** Where the next block goes. */
   #end: number
+  #isClosed = false
 
   constructor(storage: ByteStorage, layout: VhdDynamicLayout) {
     const { size, blockBytes, tableEntries, tableOffset } = layout
@@ -68,21 +69,22 @@ export class VhdDynamicImage implements DiskImage {
 
   discard(): void {}
 
-  flush(): void {
-    this.#storage.flush()
-    if (this.#dirty.size === 0) return
+  *flushSteps(): Iterable<ByteStorage> {
+    yield this.#storage
+    if (this.#dirty.size === 0 || this.#isClosed) return
     for (const block of this.#dirty) {
       const entry = new Uint8Array(this.#table.buffer, block * 4, 4)
       this.#storage.write(this.#layout.tableOffset + block * 4, entry)
     }
-    this.#storage.flush()
+    yield this.#storage
     this.#dirty.clear()
   }
 
   close(): void {
     try {
-      if (!this.isReadOnly) this.flush()
+      if (!this.isReadOnly) flushNow(this)
     } finally {
+      this.#isClosed = true
       this.#storage.close()
     }
   }

@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { flushNow } from './disk-image.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { openVhd } from './vhd.ts'
 
@@ -43,7 +44,7 @@ for (const create of [
         const bytes = new Uint8Array((1 + ((i * 37) % 300)) * 512).fill(round * 20 + i + 1)
         image.write(sector * 512, bytes)
         mirror.set(bytes, sector * 512)
-        if (i % 5 === 0) image.flush()
+        if (i % 5 === 0) flushNow(image)
       }
       const all = new Uint8Array(size)
       image.read(0, all)
