@@ -3,11 +3,12 @@
 
 import { Host } from './node/host.ts'
 import type { DomainOptions, HostOptions } from './node/host-types.ts'
-import type { RunningDomain } from './node/host.ts'
+import type { RunningDomain } from './node/running-domain.ts'
 
 export { Bug, UserError } from './base/errors.ts'
 export { debianKernel, demoGuest } from './node/debian-guests.ts'
-export { Host, RunningDomain as Guest } from './node/host.ts'
+export { Host } from './node/host.ts'
+export { RunningDomain as Guest } from './node/running-domain.ts'
 export type { CommandResult, GuestConsole } from './node/guest-console.ts'
 export type * from './node/host-types.ts'
 export type { PacketLog } from './node/packet-log.ts'

@@ -44,6 +44,8 @@ export interface XenHostOptions {
   readonly time: 'virtual' | 'real'
   /** A clock that never goes back, in nanoseconds, for real time. */
   readonly monotonicNs?: () => number
+  /** Makes a host in real time go on that has nothing to do: something came in from outside. */
+  readonly wake?: () => void
   /** What the wall clock shows when the host starts. */
   readonly wallBase: WallTime
   /** When guest code is translated; when it is hot if not given. */
@@ -94,12 +96,15 @@ export class XenHost {
   readonly xenstore: XenstoreClient
   readonly clock: Clock
   readonly switches: Switches
+  /** Undefined in virtual time, in which nothing is waited for but time. */
+  readonly wake: (() => void) | undefined
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
   #created = 0
 
   constructor(options: XenHostOptions) {
+    this.wake = options.time === 'real' ? options.wake : undefined
     this.memory = new HostMemory(MEMORY_BYTES)
     const { countsExits, translationMs } = options
     this.engine = new Engine(this.memory, options.translation, {
