@@ -12,6 +12,7 @@ import { GuestConsole } from './guest-console.ts'
 import type { Domain, DomainEnd, EndReason, PhaseListener } from './host-types.ts'
 import type { Notices } from './notices.ts'
 import { PacketLog } from './packet-log.ts'
+import { statisticsOf } from './statistics.ts'
 import { WaitError, type WaitOptions } from './wait.ts'
 
 /** Lines of the console that an error quotes. */
