@@ -244,6 +244,25 @@ test('a callee maps another page where its caller lies', () => {
   assert.equal(m.cpu.registerLow(S.RDX), 5 * 101)
 })
 
+for (const off of [
+  'mov rax, cr0\nor eax, 8\nmov cr0, rax',
+  'mov rax, cr4\nand ah, ~2\nmov cr4, rax',
+]) {
+  test(`a callee takes the SSE unit away: ${off.replaceAll('\n', '; ')}`, () => {
+    const m = alike({
+      code: {
+        [CODE]: calling(`cmp ecx, 4\njne f\n${off}\nf:`, 'paddd xmm1, xmm2'),
+        [HANDLER]: 'mov ebp, ecx\nhlt',
+      },
+      setUp: (machine) => {
+        machine.gate(6, { offset: HANDLER })
+        machine.gate(7, { offset: HANDLER })
+      },
+    })
+    assert.equal(m.cpu.registerLow(S.RBP), 4)
+  })
+}
+
 test('a fault in a callee is handled, and the callee goes on', () => {
   const m = alike({
     code: {
