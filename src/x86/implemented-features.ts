@@ -7,7 +7,7 @@ const NAMES =
   'fsgsbase tsc_adjust bmi1 smep bmi2 erms invpcid rdseed adx smap clflushopt clwb sha umip rdpid ' +
   'xsaveopt xsavec xgetbv1 xsaves mmxext sse4a arat ' +
   // Nothing is executed speculatively, so there is nothing that kernels should work around.
-  'srso_no tsa_sq_no tsa_l1_no'
+  'auto_ibrs srso_no tsa_sq_no tsa_l1_no'
 
 /** Names as in the feature table of cpuid/. */
 export const IMPLEMENTED_FEATURES: readonly string[] = NAMES.split(' ')
