@@ -8,7 +8,6 @@ import type { Duplex } from 'node:stream'
 import { UserError } from '../base/errors.ts'
 import { encodeFrame, FrameReader } from '../backends/net/frame-stream.ts'
 import { ETHERTYPE_ARP, setU16, u16 } from '../backends/net/headers.ts'
-import { linkLocalText } from '../backends/net/link-local.ts'
 import { BROADCAST, formatMac } from '../backends/net/mac.ts'
 import type { Uplink } from '../backends/net/uplink.ts'
 import type { PortForward } from '../toolstack/vif-config.ts'
@@ -19,8 +18,6 @@ export const FIRST_GUEST_ADDRESS = 0x0a00_020f
 export const LAST_GUEST_ADDRESS = 0x0a00_02fe
 const GATEWAY_ADDRESS = 0x0a00_0202
 const GATEWAY_MAC = 0x5255_0a00_0202
-/** A unique local prefix (RFC 4193); its global identifier spells "xenol". */
-const GUESTS_PREFIX = 'fd78:656e:6f6c::'
 
 /** The socket's number in passt: the first after the standard ones. */
 const SOCKET = 3
@@ -78,11 +75,9 @@ function argumentsOf({ address, forwards, mtu }: PasstOptions): string[] {
     `${at}/${hostPort}:${guestPort}`,
   ])
   return [
-    ...['--foreground', '--quiet', '--fd', String(SOCKET), '--mac-addr', formatMac(GATEWAY_MAC)],
+    ...['--foreground', '--quiet', '--fd', String(SOCKET), '--ipv4-only'],
     ...['--address', ipv4Text(address), '--netmask', String(GATEWAY_NETWORK.bits)],
-    ...['--gateway', ipv4Text(GATEWAY_ADDRESS)],
-    // Of IPv6 there is as much as the host itself has. Without an address it would be the host's own.
-    ...['--address', ipv6Address(address), '--gateway', linkLocalText(GATEWAY_MAC)],
+    ...['--gateway', ipv4Text(GATEWAY_ADDRESS), '--mac-addr', formatMac(GATEWAY_MAC)],
     // No --dns: the guest is to learn the host's own resolvers by DHCP. With one at an address of the
     // gateway's (--dns-forward), answers of the others would seem to come from there.
     ...['--mtu', String(mtu ?? MTU)],
@@ -235,11 +230,6 @@ export class Passt implements Gateway {
 
 export function ipv4Text(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.')
-}
-
-/** The IPv6 address of the guest with an IPv4 address, unless it chooses one of its own. */
-function ipv6Address(address: number): string {
-  return `${GUESTS_PREFIX}${(address & 0xffff).toString(16)}`
 }
 
 /** Who has the gateway's address, asked from the guest's. */

@@ -24,29 +24,6 @@ function dhcp(): Uint8Array {
   return bytes
 }
 
-/** An ICMPv6 message to a group; as the kernel sends them, but for the checksum. */
-function icmp6(type: number, target: readonly number[] = []): Uint8Array {
-  const packet = new Uint8Array(64)
-  packet.set([0x60, 0, 0, 0, 0, 24, 58, 255])
-  packet.set([type, 0, 0, 0, 0, 0, 0, 0, ...target], 40)
-  return etherFrame(0x3333_0000_0002, OURS, packet, 0x86dd)
-}
-
-test('of IPv6 the gateway gets what is for routers, and who asks for its own address', () => {
-  // fe80::5055:aff:fe00:202, of 52:55:0a:00:02:02.
-  const gateway = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0x50, 0x55, 0x0a, 0xff, 0xfe, 0, 0x02, 0x02]
-  const [solicitsRouter, advertisesRouter, solicitsNeighbour] = [133, 134, 135]
-  assert.ok(isForUplink(icmp6(solicitsRouter), GATEWAY))
-  assert.ok(isForUplink(icmp6(solicitsNeighbour, gateway), GATEWAY))
-  assert.ok(!isForUplink(icmp6(solicitsNeighbour, [...gateway.slice(0, 15), 3]), GATEWAY))
-  assert.ok(!isForUplink(icmp6(advertisesRouter), GATEWAY))
-  const dhcp6 = transportFrame({ version: 6, protocol: 'udp', to: 0x3333_0001_0002 })
-  assert.ok(!isForUplink(dhcp6, GATEWAY))
-  dhcp6.set([2, 34, 2, 35], 54)
-  assert.ok(isForUplink(dhcp6, GATEWAY))
-  assert.ok(!isForUplink(icmp6(solicitsRouter).subarray(0, 40), GATEWAY))
-})
-
 test('the gateway gets what is for its address, questions for it, and DHCP; nobody else does', () => {
   assert.ok(isForUplink(transportFrame({ to: GATEWAY.mac }), GATEWAY))
   assert.ok(isForUplink(arp([10, 0, 2, 2]), GATEWAY))

@@ -1,36 +1,21 @@
 // The way out of an interface: a gateway that is the interface's own, beside the switch. What the
 // guest sends to the gateway goes there and nowhere else; all other frames go to the switch, so
-// that guests reach each other and the outside through one interface.
+// that guests reach each other and the outside through one interface. IPv4 only.
 
 import { withChecksum } from './checksum.ts'
 import type { Frame } from './frame.ts'
-import {
-  ETHERTYPE_ARP,
-  etherType,
-  type IpHeaders,
-  ipHeaders,
-  PROTOCOL_ICMPV6,
-  PROTOCOL_UDP,
-  u16,
-} from './headers.ts'
-import { linkLocalOf } from './link-local.ts'
-import { BROADCAST, isGroup, macAt } from './mac.ts'
+import { ETHERTYPE_ARP, etherType, ipHeaders, PROTOCOL_UDP, u16 } from './headers.ts'
+import { BROADCAST, macAt } from './mac.ts'
 import type { SwitchPort } from './switch.ts'
 import type { Vif } from './vif.ts'
 
 const DHCP_SERVER_PORT = 67
-/** RFC 8415. */
-const DHCPV6_SERVER_PORT = 547
-/** Neighbour discovery (RFC 4861), and where its question has the address that is asked for. */
-const ROUTER_SOLICITATION = 133
-const NEIGHBOUR_SOLICITATION = 135
-const NEIGHBOUR_TARGET = 8
 /** Where an ARP packet has the address that is asked for. */
 const ARP_TARGET_ADDRESS = 24
 
 /** A gateway that somebody else runs; frames to and from it are complete. */
 export interface Uplink {
-  /** Its Ethernet address; the IPv6 address that it answers for is the one that belongs to that. */
+  /** Its Ethernet address. */
   readonly mac: number
   /** Its IPv4 addresses, as numbers of 32 bits: it answers for them. */
   readonly addresses: readonly number[]
@@ -43,37 +28,19 @@ export interface Uplink {
   close(): void
 }
 
-/**
- * Is a frame of the guest for the gateway: to its address, a question for it or for any router, or
- * DHCP. Questions for other addresses are not: passt would say that it has them all.
- */
+/** Is a frame of the guest for the gateway: to its address, a question for it, or DHCP. */
 export function isForUplink(bytes: Uint8Array, uplink: Pick<Uplink, 'mac' | 'addresses'>): boolean {
   const destination = macAt(bytes, 0)
   if (destination === uplink.mac) return true
-  if (!isGroup(destination)) return false
-  const headers = ipHeaders(bytes)
-  if (headers?.version === 6) return isForRouter(bytes, headers, uplink.mac)
   if (destination !== BROADCAST) return false
   const { type, at } = etherType(bytes)
   if (type === ETHERTYPE_ARP) {
     const target = at + ARP_TARGET_ADDRESS
     return uplink.addresses.includes(u16(bytes, target) * 0x10000 + u16(bytes, target + 2))
   }
-  return headers !== undefined && isToPort(bytes, headers, DHCP_SERVER_PORT)
-}
-
-/** The same for IPv6 to a group. */
-function isForRouter(bytes: Uint8Array, headers: IpHeaders, mac: number): boolean {
-  if (headers.protocol !== PROTOCOL_ICMPV6) return isToPort(bytes, headers, DHCPV6_SERVER_PORT)
-  const type = bytes[headers.transport]
-  if (type !== NEIGHBOUR_SOLICITATION) return type === ROUTER_SOLICITATION
-  const target = headers.transport + NEIGHBOUR_TARGET
-  return linkLocalOf(mac).every((byte, i) => bytes[target + i] === byte)
-}
-
-function isToPort(bytes: Uint8Array, headers: IpHeaders, port: number): boolean {
-  const { protocol, payload, transport } = headers
-  return protocol === PROTOCOL_UDP && payload !== undefined && u16(bytes, transport + 2) === port
+  const headers = ipHeaders(bytes)
+  if (headers?.version !== 4 || headers.protocol !== PROTOCOL_UDP) return false
+  return headers.payload !== undefined && u16(bytes, headers.transport + 2) === DHCP_SERVER_PORT
 }
 
 /** Connects an interface with its place at a switch, and with its gateway if it has one. */
