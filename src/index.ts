@@ -3,11 +3,12 @@
 
 import { Host } from './node/host.ts'
 import type { DomainOptions, HostOptions } from './node/host-types.ts'
-import type { RunningDomain } from './node/host.ts'
+import type { RunningDomain } from './node/running-domain.ts'
 
 export { Bug, UserError } from './base/errors.ts'
 export { debianKernel, demoGuest } from './node/debian-guests.ts'
-export { Host, RunningDomain as Guest } from './node/host.ts'
+export { Host } from './node/host.ts'
+export { RunningDomain as Guest } from './node/running-domain.ts'
 export type { CommandResult, GuestConsole } from './node/guest-console.ts'
 export type * from './node/host-types.ts'
 export type { PacketLog } from './node/packet-log.ts'
@@ -19,8 +20,10 @@ export { WaitError, type WaitOptions } from './node/wait.ts'
  * @throws UserError when an image cannot be read or is none, or memory does not suffice
  */
 export async function boot(options: DomainOptions & Partial<HostOptions>): Promise<RunningDomain> {
-  const { time = 'virtual', translation, timeoutMs, ...domain } = options
-  const host = await Host.create({ time, translation, timeoutMs })
+  const { time = 'virtual', translation, timeoutMs, ...rest } = options
+  const { countsExits, measuresTranslation, namesCode, ...domain } = rest
+  const counting = { countsExits, measuresTranslation, namesCode }
+  const host = await Host.create({ time, translation, timeoutMs, ...counting })
   const guest = await host.createDomain(domain)
   host.startIfReal()
   return guest

@@ -9,6 +9,7 @@ import { networkReference } from './generate-networks.ts'
 import { eventGuests } from './generate-event-guests.ts'
 import { guestFileReference } from './generate-guest-file.ts'
 import { manualPage } from './generate-manual.ts'
+import { statisticsReference } from './generate-statistics.ts'
 import { xlReference } from './generate-xl.ts'
 
 /** By file: makes its text, and may look at what it is now. */
@@ -18,6 +19,7 @@ const FILES: Record<string, (present: string | undefined) => string> = {
   'docs/reference/network-interfaces.md': networkReference,
   'docs/man/xenolith.1': manualPage,
   'docs/reference/guest-file.md': guestFileReference,
+  'docs/reference/statistics.md': statisticsReference,
   'docs/reference/xl.md': xlReference,
   'src/toolstack/event-bench/programs.ts': eventGuests,
 }

@@ -19,6 +19,7 @@ import { nodeDecompressors } from '../../src/node/decompressors.ts'
 import { openDisk } from '../../src/node/domain-disks.ts'
 import { bootFromDisk } from '../../src/toolstack/bootloader/boot-from-disk.ts'
 import { openKernel } from '../../src/toolstack/image/kernel.ts'
+import { QEMU_CPU } from '../guest/sides.ts'
 import { processorTime } from '../processor-time.ts'
 import { median } from '../statistics.ts'
 
@@ -27,13 +28,6 @@ const PROMPT = 'login:'
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 /** A side that has no prompt by then hangs. */
 const LONGEST_MS = 10 * 60_000
-
-/**
- * As that of bench/guest, but of QEMU's own family: with AMD's newest one glibc reads caches of no size
- * from QEMU's CPUID, and its copies go wrong.
- */
-const QEMU_CPU =
-  'max,-avx,-avx2,-f16c,-fma,-vaes,-vpclmulqdq,-3dnow,-3dnowext,-mpx,-pku,-svm,-monitor'
 
 interface Took {
   readonly ms: number

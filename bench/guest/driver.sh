@@ -2,7 +2,7 @@
 # Runs the programs of a list, one after another, and marks on the console where each begins and
 # ends: driver.sh FOLDER, which holds `programs`, `busybox` and `list` (lines "NAME SIZE"). Run by
 # busybox in an empty folder, in a guest or on the host. What is prepared and checked does not
-# count.
+# count. At last it says which mitigations of processors' flaws the kernel has chosen.
 folder=$1
 busybox=$folder/busybox
 
@@ -73,4 +73,7 @@ while read -r name size; do
   set -- $(check "$name")
   echo "@sum $name $1"
 done <"$folder/list"
+for flaw in /sys/devices/system/cpu/vulnerabilities/*; do
+  read -r text <"$flaw" && echo "@mitigation ${flaw##*/} $text"
+done
 echo '@done'

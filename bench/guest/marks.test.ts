@@ -45,6 +45,7 @@ test('a run is made of its marks', () => {
     ['count', '0', 400],
     ['init', '', 2400],
     ['count', '5000', 2400],
+    ['mitigation', 'spectre_v2 Mitigation: Retpolines', 2450],
     ['begin', 'sort', 2500],
     ['count', '5100', 2500],
     ['end', 'sort', 3500],
@@ -56,6 +57,7 @@ test('a run is made of its marks', () => {
   assert.deepEqual(run.result(), {
     startMs: 300,
     boot: { ms: 2000, cpuMs: 1000, instructions: 5000 },
+    mitigations: new Map([['spectre_v2', 'Mitigation: Retpolines']]),
     programs: new Map([['sort', { ms: 1000, cpuMs: 500, instructions: 2000, checksum: '12ab' }]]),
   })
 })
@@ -68,6 +70,18 @@ test('a run on the host has no boot and counts nothing', () => {
   ]).result()
   assert.equal(boot, undefined)
   assert.equal(programs.get('sort')?.instructions, undefined)
+})
+
+test('of a run that was cut short there is what had ended, and what had not', () => {
+  const run = timeline([
+    ['begin', 'sort', 100],
+    ['end', 'sort', 200],
+    ['sum', 'sort 12ab', 201],
+    ['begin', 'gzip', 300],
+    ['end', 'gzip', 400],
+  ])
+  assert.equal(run.running, 'gzip')
+  assert.deepEqual([...run.soFar().programs.keys()], ['sort'])
 })
 
 test('a program that fails, or does not end, is an error', () => {

@@ -1,7 +1,19 @@
 // The marks that driver.sh and the init print, found in what a console shows. They are lines
 // "@WORD ARGUMENTS"; the kernel's own lines may stand around them.
 
-export type MarkKind = 'entry' | 'init' | 'begin' | 'end' | 'sum' | 'count' | 'fail' | 'done'
+const KINDS = [
+  'entry',
+  'init',
+  'mitigation',
+  'begin',
+  'end',
+  'sum',
+  'count',
+  'fail',
+  'done',
+] as const
+
+export type MarkKind = (typeof KINDS)[number]
 
 export interface Mark {
   readonly kind: MarkKind
@@ -11,10 +23,7 @@ export interface Mark {
 /** What QEMU's firmware says last; the line does not end before the kernel prints. */
 const FIRMWARE_ENDS = 'Booting from ROM'
 
-const MARK = new RegExp(
-  `@(entry|init|begin|end|sum|count|fail|done)\\b([^\\r\\n]*)\\r*\\n|${FIRMWARE_ENDS}`,
-  'g',
-)
+const MARK = new RegExp(`@(${KINDS.join('|')})\\b([^\\r\\n]*)\\r*\\n|${FIRMWARE_ENDS}`, 'g')
 
 /** Longer than any mark: what is kept of the text before it. */
 const KEPT = 200

@@ -20,6 +20,16 @@ test('programs are picked in the order of the suite, with sizes of at least one'
   )
 })
 
+test('rivals have scales of their own, and patience is in seconds', () => {
+  const { rivals, patienceMs } = parseOptions(['--with', 'v86:0.5,bochs', '--patience=60'])
+  assert.deepEqual(rivals, [
+    { name: 'v86', scale: 0.5 },
+    { name: 'bochs', scale: 0.05 },
+  ])
+  assert.equal(patienceMs, 60_000)
+  assert.deepEqual(parseOptions([]).rivals, [])
+})
+
 test('what cannot be used is said in three lines', () => {
   for (const args of [
     ['--rounds', '0'],
@@ -27,6 +37,10 @@ test('what cannot be used is said in three lines', () => {
     ['--scale', 'x'],
     ['--programs=no'],
     ['--no'],
+    ['--with', 'simics'],
+    ['--with', 'v86:fast'],
+    ['--with', 'v86,v86:0.5'],
+    ['--patience', '0'],
   ]) {
     assert.throws(
       () => parseOptions(args),

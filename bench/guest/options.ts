@@ -2,7 +2,8 @@
 
 import { parseArgs } from 'node:util'
 import { UserError } from '../../src/base/errors.ts'
-import { type GuestProgram, SUITE } from './suite.ts'
+import { DEFAULT_SCALES, RIVAL_NAMES, type RivalChoice, type RivalName } from './rivals/rival.ts'
+import { type GuestProgram, scaled, SUITE } from './suite.ts'
 
 export interface Options {
   readonly rounds: number
@@ -12,10 +13,14 @@ export interface Options {
   readonly oursOnly: boolean
   /** Where the raw figures go. */
   readonly json: string | undefined
+  readonly rivals: readonly RivalChoice[]
+  /** How long a rival may show nothing. */
+  readonly patienceMs: number
 }
 
 const REMEDY =
-  'tools/bench guest [--rounds N] [--programs NAME,…] [--scale X] [--ours-only] [--json FILE]'
+  'tools/bench guest [--rounds N] [--programs NAME,…] [--scale X] [--ours-only] [--json FILE] ' +
+  '[--with NAME[:SCALE],…] [--patience SECONDS]'
 
 /**
  * @param args the command line's, after the benchmark's name
@@ -31,17 +36,31 @@ export function parseOptions(args: readonly string[]): Options {
     if (SUITE.some((program) => program.name === name)) continue
     reject('programs', name, `There are ${SUITE.map((program) => program.name).join(', ')}.`)
   }
+  const picked = SUITE.filter(({ name }) => names.includes(name))
   return {
     rounds,
     scale,
-    programs: SUITE.filter(({ name }) => names.includes(name)).map((program) => ({
-      ...program,
-      size: Math.max(1, Math.round(program.size * scale)),
-    })),
+    programs: scaled(picked, scale),
     oursOnly: values['ours-only'],
     json: values.json,
+    rivals: values.with?.split(',').map(rivalOf) ?? [],
+    patienceMs: numberOf('patience', values.patience) * 1000,
   }
 }
+
+function rivalOf(text: string, index: number, all: readonly string[]): RivalChoice {
+  const [name = '', scale, ...rest] = text.split(':')
+  if (!isRivalName(name) || rest.length > 0) {
+    reject('with', text, `There are ${RIVAL_NAMES.join(', ')}, each with :SCALE or without.`)
+  }
+  if (all.slice(0, index).some((other) => other.split(':')[0] === name)) {
+    reject('with', text, 'It is there twice.')
+  }
+  return { name, scale: scale === undefined ? DEFAULT_SCALES[name] : numberOf('with', scale) }
+}
+
+const isRivalName = (name: string): name is RivalName =>
+  (RIVAL_NAMES as readonly string[]).includes(name)
 
 function parse(args: readonly string[]) {
   try {
@@ -53,6 +72,8 @@ function parse(args: readonly string[]) {
         scale: { type: 'string', default: '1' },
         'ours-only': { type: 'boolean', default: false },
         json: { type: 'string' },
+        with: { type: 'string' },
+        patience: { type: 'string', default: '180' },
       },
     }).values
   } catch (error) {

@@ -5,88 +5,62 @@
 // itself, and our millions of instructions a second. Needs gcc and Debian's qemu-system-x86.
 //
 // tools/bench guest [--rounds N] [--programs NAME,…] [--scale X] [--ours-only] [--json FILE]
+//                   [--with NAME[:SCALE],…] [--patience SECONDS]
 //
 // --scale multiplies all sizes: with 0.1 everything takes a tenth, and starting weighs more.
+// --with adds rivals, bochs (needs Debian's bochs and nasm) and v86 (needs npm and gcc-multilib:
+// it runs 32-bit builds), and a column each: the rival's time by ours. They are slow and get less
+// work, SCALE times that of ours; times are scaled to the same work by the instructions that ours
+// executes. A rival that is not there is skipped. A program that fails there, gives a wrong result
+// or shows nothing for the time of --patience (180 seconds) is one that it did not finish.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { UserError } from '../../src/base/errors.ts'
 import { buildImage } from './image.ts'
 import { type Options, parseOptions } from './options.ts'
+import { type Measured, report, save } from './report.ts'
+import { RivalBench } from './rivals/bench-rivals.ts'
 import { qemuVersion, runSuite, type Side } from './sides.ts'
-import { bootRow, means, programRows, type Row, type Rounds, startRow } from './summary.ts'
 import type { SuiteRun } from './timeline.ts'
 
-async function measure({ programs, rounds, oursOnly }: Options): Promise<Rounds> {
+async function measure(options: Options): Promise<Measured> {
+  const { programs, rounds, oursOnly } = options
   const folder = mkdtempSync(join(tmpdir(), 'xenolith-bench-'))
   try {
     const image = await buildImage(programs, folder)
+    const rivals = options.rivals.map((choice) => new RivalBench(choice, image, options.patienceMs))
+    for (const rival of rivals) await rival.setUp(programs)
     const runs = { ours: [] as SuiteRun[], qemu: [] as SuiteRun[], native: [] as SuiteRun[] }
     for (let round = 0; round < rounds; round++) {
+      const say = (side: string) => console.error(`round ${round + 1} of ${rounds}: ${side}`)
       // Who comes first changes, so that a machine that grows slower is fair to both.
       const guests: Side[] = oursOnly ? ['ours'] : ['ours', 'qemu']
       if (round % 2 === 1) guests.reverse()
       for (const side of [...guests, 'native' as const]) {
-        console.error(`round ${round + 1} of ${rounds}: ${side}`)
+        say(side)
         runs[side].push(await runSuite(side, image))
       }
+      for (const rival of rivals) {
+        say(rival.choice.name)
+        await rival.run()
+      }
     }
-    return runs
+    const results = []
+    for (const rival of rivals) results.push(await rival.result(programs, runs.ours))
+    return { rounds: runs, rivals: results }
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-const line = (cells: readonly string[]) =>
-  cells.map((cell, i) => (i === 0 ? cell.padEnd(22) : cell.padStart(11))).join('')
-
-/** A figure that was not measured leaves its place empty. */
-const figure = (value: number, digits: number) => (Number.isNaN(value) ? '' : value.toFixed(digits))
-
-const figures = ({ ratio, cpuRatio, slowdown, mips }: Omit<Row, 'name'>) => [
-  figure(ratio, 2),
-  figure(cpuRatio, 2),
-  figure(slowdown, 1),
-  figure(mips, 0),
-]
-
-const NO_TIMES = { oursMs: Number.NaN, qemuMs: Number.NaN, nativeMs: Number.NaN }
-
-function print(name: string, row: Omit<Row, 'name'>): void {
-  const seconds = [row.oursMs, row.qemuMs, row.nativeMs].map((ms) => figure(ms / 1000, 3))
-  console.log(line([name, ...seconds, ...figures(row)]).trimEnd())
-}
-
-function report(options: Options, rounds: Rounds): void {
-  console.log(
-    line(['program', 'ours, s', 'QEMU, s', 'host, s', 'QEMU/ours', 'by CPU', 'ours/host', 'MIPS']),
-  )
-  const rows = programRows(options.programs, rounds)
-  for (const row of rows) print(row.name, row)
-  console.log('geometric means')
-  for (const mean of means(options.programs, rows)) {
-    print(`  ${mean.group}`, { ...mean, ...NO_TIMES })
-  }
-  console.log('boot')
-  print('  process to kernel', startRow(rounds))
-  print('  kernel to init', bootRow(rounds))
-}
-
-function save(file: string, { rounds, scale, programs }: Options, runs: Rounds): void {
-  const plain = (side: readonly SuiteRun[]) =>
-    side.map((run) => ({ ...run, programs: Object.fromEntries(run.programs) }))
-  const { ours, qemu, native } = runs
-  const all = { ours: plain(ours), qemu: plain(qemu), native: plain(native) }
-  writeFileSync(file, `${JSON.stringify({ rounds, scale, programs, ...all }, undefined, 2)}\n`)
-}
-
 try {
   const options = parseOptions(process.argv.slice(2))
   if (!options.oursOnly) console.log(qemuVersion())
-  const rounds = await measure(options)
-  if (options.json !== undefined) save(options.json, options, rounds)
-  report(options, rounds)
+  const measured = await measure(options)
+  if (options.json !== undefined) save(options.json, options, measured)
+  report(options, measured)
 } catch (error) {
   if (!(error instanceof UserError)) throw error
   console.error(error.message)

@@ -12,14 +12,20 @@ export interface GuestProgram {
   readonly group: Group
   /** How much work it does. */
   readonly size: number
+  /** Whether there is no 32-bit build of it. */
+  readonly isOnly64?: boolean
 }
+
+/** The programs with a multiple of their work, each at least of size 1. */
+export const scaled = (programs: readonly GuestProgram[], scale: number): GuestProgram[] =>
+  programs.map((program) => ({ ...program, size: Math.max(1, Math.round(program.size * scale)) }))
 
 /** Those without a file of their own in programs/ are busybox's, and stand in driver.sh. */
 export const SUITE: readonly GuestProgram[] = [
   { name: 'core', group: 'integer', size: 20000 },
   { name: 'crc32', group: 'integer', size: 140 },
   { name: 'sha256', group: 'integer', size: 40 },
-  { name: 'divide', group: 'integer', size: 400 },
+  { name: 'divide', group: 'integer', size: 400, isOnly64: true },
   { name: 'sort', group: 'integer', size: 130 },
   { name: 'bytecode', group: 'integer', size: 700 },
   { name: 'sieve', group: 'memory', size: 80 },

@@ -16,6 +16,7 @@ const run = (sortMs: number, nbodyMs: number, checksum = '12ab'): SuiteRun => {
   return {
     startMs: 0,
     boot: undefined,
+    mitigations: new Map(),
     programs: new Map([
       ['sort', took(sortMs)],
       ['nbody', took(nbodyMs)],

@@ -25,6 +25,8 @@ export interface SuiteRun {
   readonly startMs: number
   /** From there to the first line of init; undefined where there is no kernel. */
   readonly boot: Took | undefined
+  /** What the guest's kernel does about each flaw of processors that it knows, in its words. */
+  readonly mitigations: ReadonlyMap<string, string>
   readonly programs: ReadonlyMap<string, ProgramRun>
 }
 
@@ -38,6 +40,7 @@ export class Timeline {
   isDone = false
   readonly #started: number
   readonly #programs = new Map<string, { begin: Counted; end?: Counted; checksum?: string }>()
+  readonly #mitigations = new Map<string, string>()
   #entry: Counted | undefined
   #init: Counted | undefined
   #latest: Counted | undefined
@@ -51,7 +54,8 @@ export class Timeline {
    * Takes the next mark.
    * @throws Error when it does not fit what came before, or a program has failed
    */
-  add({ kind, words: [name = '', value = ''] }: Mark, moment: Moment): void {
+  add({ kind, words }: Mark, moment: Moment): void {
+    const [name = '', value = ''] = words
     const now: Counted = { moment, count: undefined }
     if (kind !== 'sum' && kind !== 'count') this.#latest = now
     switch (kind) {
@@ -60,6 +64,9 @@ export class Timeline {
         break
       case 'init':
         this.#init ??= now
+        break
+      case 'mitigation':
+        this.#mitigations.set(name, words.slice(1).join(' '))
         break
       case 'begin':
         this.#programs.set(name, { begin: now })
@@ -85,15 +92,29 @@ export class Timeline {
    * @throws Error when it is not complete
    */
   result(): SuiteRun {
+    if (this.running !== undefined) throw new Error(`${this.running} did not end`)
+    return this.soFar()
+  }
+
+  /** The program that has begun and not given its checksum yet. */
+  get running(): string | undefined {
+    for (const [name, { end, checksum }] of this.#programs) {
+      if (!end || checksum === undefined) return name
+    }
+    return undefined
+  }
+
+  /** The run without a program that has not ended. */
+  soFar(): SuiteRun {
     const programs = new Map<string, ProgramRun>()
     for (const [name, { begin, end, checksum }] of this.#programs) {
-      if (!end || checksum === undefined) throw new Error(`${name} did not end`)
-      programs.set(name, { ...between(begin, end), checksum })
+      if (end && checksum !== undefined) programs.set(name, { ...between(begin, end), checksum })
     }
     const entry = this.#entry
     return {
       startMs: entry ? entry.moment.ms - this.#started : Number.NaN,
       boot: entry && this.#init && between(entry, this.#init),
+      mitigations: this.#mitigations,
       programs,
     }
   }

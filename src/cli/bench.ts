@@ -2,10 +2,6 @@
 
 import { writeFile } from 'node:fs/promises'
 import { UserError } from '../base/errors.ts'
-import { measureEvents } from '../toolstack/event-bench/measure.ts'
-import { svgReport } from '../toolstack/event-bench/svg-report.ts'
-import { textReport } from '../toolstack/event-bench/text-report.ts'
-import { XenHost } from '../toolstack/xen-host.ts'
 import { UsageError } from './arguments.ts'
 import { EXIT_OK } from './exit-status.ts'
 import type { Verb } from './verb.ts'
@@ -59,6 +55,13 @@ export const bench: Verb = {
         'Say "xenolith bench events".',
       )
     }
+    // Loaded here: no other verb of the command needs a processor.
+    const [{ XenHost }, { measureEvents }, { textReport }, { svgReport }] = await Promise.all([
+      import('../toolstack/xen-host.ts'),
+      import('../toolstack/event-bench/measure.ts'),
+      import('../toolstack/event-bench/text-report.ts'),
+      import('../toolstack/event-bench/svg-report.ts'),
+    ])
     const host = new XenHost({
       time: 'virtual',
       wallBase: { seconds: EPOCH_SECONDS, nanoseconds: 0 },

@@ -8,6 +8,7 @@ import type { Domain, DomainConfig, DomainEnd, TimeMode, Translation } from '../
 import { connectInput } from './console-input.ts'
 import { ConsoleScript, type ScriptStep } from './console-script.ts'
 import { lastLines } from '../node/console-text.ts'
+import { RunProfile } from './run-profile.ts'
 import { EXIT_DETACHED, EXIT_OK, EXIT_SIGNAL, EXIT_TIME_LIMIT, statusOfEnd } from './exit-status.ts'
 import { Silence } from './silence.ts'
 import { type Ending, makeTalk, seconds, type Talk } from './talk.ts'
@@ -20,6 +21,8 @@ export interface ForegroundRun {
   readonly script: readonly ScriptStep[]
   readonly timeoutSeconds?: number | undefined
   readonly consoleLog?: string | undefined
+  /** Where a profile of the run goes. */
+  readonly profile?: string | undefined
   readonly stats: boolean
   readonly json: boolean
 }
@@ -39,11 +42,13 @@ const QUOTED_LINES = 10
  */
 export async function runInForeground(run: ForegroundRun, context: Context): Promise<number> {
   const log = run.consoleLog === undefined ? undefined : openLog(run.consoleLog)
+  const profile = run.profile === undefined ? undefined : await RunProfile.start(run.profile)
   try {
     const host = await context.createHost({
       time: run.time,
       ...(run.translation && { translation: run.translation }),
-      ...(run.stats && { countsExits: true }),
+      ...(run.stats && { countsExits: true, measuresTranslation: true }),
+      ...(profile && { namesCode: true }),
     })
     // From here on, so that the talk's times and those of the phases have one origin.
     const talk = makeTalk(run.domain.name, context, run.json)
@@ -54,13 +59,18 @@ export async function runInForeground(run: ForegroundRun, context: Context): Pro
       host.start()
       const outcome = await session.outcome
       const ending = describe(outcome, run, domain, session.script.awaited, start)
-      talk.end(run.stats ? { ...ending, stats: domain.stats() } : ending)
+      talk.end({
+        ...ending,
+        ...(profile && { profile: await profile.finish() }),
+        ...(run.stats && { stats: domain.stats() }),
+      })
       return ending.status
     } finally {
       host.stop()
       domain.destroy()
     }
   } finally {
+    profile?.close()
     if (log !== undefined) closeSync(log)
   }
 }

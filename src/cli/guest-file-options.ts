@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UserError } from '../base/errors.ts'
-import { imagePath } from '../node/domain-disks.ts'
+import { imagePath } from '../node/image-path.ts'
 import type { DiskSpec } from '../toolstack/disk-spec.ts'
 import { warningText } from '../toolstack/guest-file/diagnostic.ts'
 import {

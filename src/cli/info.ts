@@ -3,7 +3,7 @@
 import { didYouMean } from '../base/did-you-mean.ts'
 import { UserError } from '../base/errors.ts'
 import type { HostInfo } from '../node/host-process/protocol.ts'
-import { TSC_KHZ } from '../toolstack/xen-host.ts'
+import { TSC_KHZ } from '../toolstack/guest-limits.ts'
 import { XEN_EXTRAVERSION, XEN_VERSION } from '../xen/version.ts'
 import { EXIT_OK } from './exit-status.ts'
 import { HOST_OPTION, JSON_OPTION, runningHost } from './host-option.ts'

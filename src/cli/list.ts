@@ -38,7 +38,12 @@ export const list: Verb = {
     const { operands } = args
     const client =
       operands.length > 0 ? await runningHost(args, context) : await hostIfAny(args, context)
-    const domains = client ? await chosen(client, operands) : []
+    const isTable = !['names', 'json', 'long'].some((form) => args.flag(form))
+    // Asked for together: a host that is busy with its guests takes its time for each answer.
+    const [domains, host] = await Promise.all([
+      client ? chosen(client, operands) : [],
+      isTable && operands.length === 0 ? client?.call('host', {}) : undefined,
+    ])
     const { stdout } = context
     if (args.flag('names')) stdout.write(domains.map(({ name }) => `${name}\n`).join(''))
     else if (args.flag('json')) stdout.write(`${JSON.stringify(domains)}\n`)
@@ -56,7 +61,6 @@ export const list: Verb = {
     } else {
       const isVerbose = args.flag('verbose')
       const hasPool = args.flag('cpupool')
-      const host = operands.length === 0 ? await client?.call('host', {}) : undefined
       stdout.write(`${HEAD}${isVerbose ? VERBOSE_HEAD : ''}${hasPool ? POOL_HEAD : ''}\n`)
       const tail = (verbose: string) =>
         `${isVerbose ? verbose : ''}${hasPool ? 'Pool-0'.padStart(16) : ''}\n`

@@ -4,7 +4,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { UserError } from '../base/errors.ts'
 import type { DomainConfig, TimeMode, Translation } from '../node/host-types.ts'
 import { hasGateway, parseVifSpec } from '../toolstack/vif-config.ts'
-import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../toolstack/xen-host.ts'
+import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../toolstack/guest-limits.ts'
 import { EVENT_ABI_NAMES, type EventAbiName } from '../xen/event-abi.ts'
 import { TRACE_NAMES, traceKinds } from './trace-kinds.ts'
 import { type Arguments, UsageError } from './arguments.ts'
@@ -149,7 +149,24 @@ export const RUN_OPTIONS: readonly OptionDefinition[] = [
       'tests, as the guest does the same in each way',
     otherwise: 'hot',
   },
-  { name: 'stats', summary: 'print the counters at the end' },
+  {
+    name: 'profile',
+    value: 'FILE',
+    summary:
+      "profile the run: prints which of the guest's functions took the time, and writes a file for " +
+      'the performance panel of Chromium',
+  },
+  {
+    name: 'symbols',
+    value: 'FILE',
+    summary:
+      "names of the kernel's functions, for profilers: its System.map, or an ELF file that has them",
+    otherwise: 'those that the kernel itself carries',
+  },
+  {
+    name: 'stats',
+    summary: 'print what was counted, at the end: see docs/reference/statistics.md',
+  },
   { name: 'json', summary: 'print events, one JSON object a line, in place of console and talk' },
 ]
 
@@ -182,6 +199,7 @@ export function foregroundRun(
   const vifs = args.texts('vif')
   const reachesOut = vifs.some((spec) => hasGateway(parseVifSpec(spec)))
   const capture = args.text('pcap')
+  const symbols = args.text('symbols')
   if (kernel !== undefined) checkImage('kernel', kernel)
   if (ramdisk !== undefined) checkImage('ramdisk', ramdisk)
   const domain: DomainConfig = {
@@ -199,6 +217,7 @@ export function foregroundRun(
     ...(vifs.length > 0 && { vifs }),
     ...(capture !== undefined && { capture }),
     ...(trace && { trace }),
+    ...(symbols !== undefined && { symbols }),
   }
   const isReal = stdin.isTTY === true || reachesOut
   return {
@@ -208,6 +227,7 @@ export function foregroundRun(
     script: scriptOf(args),
     timeoutSeconds: args.number('timeout'),
     consoleLog: args.text('console-log'),
+    profile: args.text('profile'),
     stats: args.flag('stats'),
     json: args.flag('json'),
   }

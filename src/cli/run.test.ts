@@ -284,6 +284,27 @@ test('--stats prints the counters after the run', async () => {
   assert.match(err, /powered off.*\ninstructions +1,234,567\nhypercalls +42\n$/)
 })
 
+test('--profile tells what took the time, and writes it to a file', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'xenolith-'))
+  try {
+    const file = join(folder, 'run.cpuprofile')
+    const { err, host } = await call([...RUN, '--profile', file])
+    assert.equal(host.options?.namesCode, true)
+    assert.match(err, /\ntime by code of the guest +ms +%\n(\(\w+.*\) +[\d.]+ +[\d.]+\n)*/)
+    assert.match(err, /\nthe whole profile: .*run\.cpuprofile\n$/)
+    const { nodes, samples } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown[]>
+    assert.ok(nodes && samples)
+    const json = await call([...RUN, '--json', '--profile', file])
+    const end = JSON.parse(json.out.trimEnd().split('\n').at(-1) ?? '') as { profile: object }
+    assert.deepEqual(Object.keys(end.profile), ['file', 'ms', 'times'])
+    const { status, err: why } = await call([...RUN, '--profile', join(folder, 'no/such')])
+    assert.equal(status, 1)
+    assert.match(why, /The profile .* cannot be written\./)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
 test('--console-log keeps what the console shows', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'xenolith-'))
   try {

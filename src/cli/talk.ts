@@ -1,6 +1,8 @@
 // What a run of a domain tells its user: the guest's console is data and goes to stdout, the talk
 // goes to stderr; with --json both become events on stdout, one JSON object a line.
 
+import { profileLines, type ProfileSummary } from './run-profile.ts'
+import { statisticsLines } from './statistics-lines.ts'
 import type { Context, Output } from './verb.ts'
 
 /** How a run ended, for the last line. */
@@ -11,6 +13,8 @@ export interface Ending {
   /** The lines for people. */
   readonly lines: readonly string[]
   readonly cause?: string | undefined
+  /** What took the time, of the guest's functions, the most first; and where the profile is. */
+  readonly profile?: ProfileSummary | undefined
   readonly stats?: Readonly<Record<string, number>> | undefined
 }
 
@@ -60,15 +64,12 @@ class TextTalk implements Talk {
     this.#lineIsOpen = bytes.at(-1) !== LINE_FEED
   }
 
-  end({ lines, stats }: Ending): void {
+  end({ lines, profile, stats }: Ending): void {
     // The guest may have left colours on or the cursor hidden.
     if (this.#stdout.isTTY && this.#hasColour) this.#stdout.write('\x1b[0m\x1b[?25h')
     for (const line of lines) this.note(line)
-    const entries = Object.entries(stats ?? {})
-    const width = Math.max(0, ...entries.map(([key]) => key.length))
-    for (const [key, value] of entries) {
-      this.#stderr.write(`${key.padEnd(width)}  ${value.toLocaleString('en').padStart(18)}\n`)
-    }
+    for (const line of profile ? profileLines(profile) : []) this.#stderr.write(`${line}\n`)
+    for (const line of statisticsLines(stats ?? {})) this.#stderr.write(`${line}\n`)
   }
 
   #line(text: string, ms: number): void {
@@ -104,9 +105,9 @@ class JsonTalk implements Talk {
     if (text !== '') this.#event('console', { text })
   }
 
-  end({ status, reason, cause, lines, stats }: Ending): void {
+  end({ status, reason, cause, lines, profile, stats }: Ending): void {
     const ms = Math.round(performance.now() - this.#start)
-    this.#event('end', { reason, status, cause, ms, text: lines.join('\n'), stats })
+    this.#event('end', { reason, status, cause, ms, text: lines.join('\n'), profile, stats })
   }
 
   #event(event: string, fields: Record<string, unknown>): void {

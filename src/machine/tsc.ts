@@ -52,6 +52,10 @@ export class Tsc {
     return this.#offset
   }
 
+  set offset(value: bigint) {
+    this.#offset = BigInt.asUintN(64, value)
+  }
+
   /**
    * Ticks from the start of the host to `ns`, rounded down, without the offset. Exact; NaN if they
    * are more than a number can hold (2^53: 26 days at 4 GHz).

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { UserError } from '../base/errors.ts'
-import { defaultCacheFolder, obtainArtifact, type Recipe } from './artifact-cache.ts'
+import { defaultCacheFolder, findArtifact, obtainArtifact, type Recipe } from './artifact-cache.ts'
 
 async function withCache(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'xenolith-cache-'))
@@ -37,6 +37,18 @@ test('an artifact is made once and then found', () =>
     assert.equal(await readFile(join(folder, 'file'), 'utf8'), '1 1')
     assert.equal(recipe.count(), 1)
     assert.deepEqual(await readdir(cache), ['thing'], 'no scratch folder is left')
+  }))
+
+test('who only looks for an artifact finds what is there and intact, and makes nothing', () =>
+  withCache(async (cache) => {
+    const recipe = countingRecipe('1')
+    assert.equal(await findArtifact(cache, recipe), undefined)
+    assert.equal(recipe.count(), 0)
+    const folder = await obtainArtifact(cache, recipe)
+    assert.equal(await findArtifact(cache, recipe), folder)
+    assert.equal(await findArtifact(cache, { name: 'thing', version: '2' }), undefined)
+    await writeFile(join(folder, 'file'), 'damaged')
+    assert.equal(await findArtifact(cache, recipe), undefined)
   }))
 
 test('a damaged, a missing and an outdated artifact is made again', () =>

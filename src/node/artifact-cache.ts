@@ -56,6 +56,15 @@ export async function obtainArtifact(cacheFolder: string, recipe: Recipe): Promi
   return folder
 }
 
+/** The folder of an artifact that is there and intact. */
+export async function findArtifact(
+  cacheFolder: string,
+  { name, version }: Pick<Recipe, 'name' | 'version'>,
+): Promise<string | undefined> {
+  const folder = join(cacheFolder, name)
+  return (await isIntact(folder, version)) ? folder : undefined
+}
+
 async function makeScratch(cacheFolder: string): Promise<string> {
   try {
     await mkdir(cacheFolder, { recursive: true })

@@ -9,6 +9,7 @@ import type { GuestImages } from '../toolstack/guest-domain.ts'
 import { openKernel } from '../toolstack/image/kernel.ts'
 import { nodeDecompressors } from './decompressors.ts'
 import type { DomainConfig } from './host-types.ts'
+import { kernelSymbols } from './kernel-symbols.ts'
 
 export interface BootFiles extends GuestImages {
   readonly commandLine: string
@@ -21,16 +22,24 @@ interface NamedBytes {
   readonly bytes: Uint8Array
 }
 
-/** @throws UserError */
+/**
+ * @param wantsSymbols the kernel's own symbols are of use, if none are given
+ * @throws UserError
+ */
 export async function readBootFiles(
   config: DomainConfig,
   disks: readonly GuestDisk[],
+  wantsSymbols = false,
 ): Promise<BootFiles> {
   const { kernel, ramdisk, commandLine, chosen } = config.bootloader
     ? readFromDisk(config, disks[0])
     : await readFromHost(config)
   const image = await openKernel(kernel.bytes, kernel.name, nodeDecompressors)
-  return { kernel: image, ramdisk, commandLine, chosen }
+  const symbols =
+    wantsSymbols || config.symbols !== undefined
+      ? await kernelSymbols(image, config.symbols)
+      : undefined
+  return { kernel: image, ramdisk, commandLine, chosen, symbols }
 }
 
 interface Found {

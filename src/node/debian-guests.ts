@@ -8,7 +8,7 @@ import { gzip } from 'node:zlib'
 import { UserError } from '../base/errors.ts'
 import { makeDemoRamdisk } from '../toolstack/image/demo-ramdisk.ts'
 import { defaultCacheFolder, obtainArtifact } from './artifact-cache.ts'
-import { DebianPackages, type UnpackedPackage } from './debian-packages.ts'
+import { type DebianArchitecture, DebianPackages, type UnpackedPackage } from './debian-packages.ts'
 
 const gzipAsync = promisify(gzip)
 
@@ -30,12 +30,16 @@ export interface GuestFiles {
   readonly ramdisk: string
 }
 
-/** Debian's kernels: `cloud` is small and LZ4-compressed, `generic` has all drivers (xz). */
-export type KernelFlavour = 'cloud' | 'generic'
+/**
+ * Debian's kernels: `cloud` is small and LZ4-compressed, `generic` has all drivers (xz), `686` is
+ * one of 32 bits without PAE, for processors that have no more (benchmarks of other emulators).
+ */
+export type KernelFlavour = 'cloud' | 'generic' | '686'
 
 const META_PACKAGES: Readonly<Record<KernelFlavour, string>> = {
   cloud: 'linux-image-cloud-amd64',
   generic: 'linux-image-amd64',
+  '686': 'linux-image-686',
 }
 
 /**
@@ -73,7 +77,7 @@ export async function debianKernel(
   flavour: KernelFlavour,
   options: FetchOptions = {},
 ): Promise<string> {
-  const { cacheFolder, packages } = setUp(options)
+  const { cacheFolder, packages } = setUp(options, flavour === '686' ? 'i386' : 'amd64')
   const folder = await obtainArtifact(cacheFolder, {
     name: `linux-${flavour}`,
     version: '1',
@@ -113,12 +117,14 @@ export async function debianInstaller(options: FetchOptions = {}): Promise<Guest
 export async function debianFile(
   packageName: string,
   path: string,
-  options: FetchOptions = {},
+  options: FetchOptions & { readonly architecture?: DebianArchitecture } = {},
 ): Promise<string> {
-  const { cacheFolder, packages } = setUp(options)
+  const { architecture = 'amd64' } = options
+  const { cacheFolder, packages } = setUp(options, architecture)
   const file = path.slice(path.lastIndexOf('/') + 1)
+  const suffix = architecture === 'amd64' ? '' : `-${architecture}`
   const folder = await obtainArtifact(cacheFolder, {
-    name: `${packageName}-${file}`,
+    name: `${packageName}-${file}${suffix}`,
     version: path,
     make: async (into, scratch) => {
       const { folder } = await packages.unpack(packageName, scratch)
@@ -128,9 +134,13 @@ export async function debianFile(
   return join(folder, file)
 }
 
-function setUp(options: FetchOptions): { cacheFolder: string; packages: DebianPackages } {
+function setUp(
+  options: FetchOptions,
+  architecture: DebianArchitecture = 'amd64',
+): { cacheFolder: string; packages: DebianPackages } {
   const cacheFolder = options.cacheFolder ?? defaultCacheFolder()
-  return { cacheFolder, packages: new DebianPackages(cacheFolder, options.say ?? (() => {})) }
+  const say = options.say ?? (() => {})
+  return { cacheFolder, packages: new DebianPackages(cacheFolder, say, architecture) }
 }
 
 async function unpackKernel(

@@ -75,6 +75,32 @@ test('an unknown package is looked for in fresh lists of our own, once', () =>
     },
   ))
 
+test('a list that cannot be fetched does not keep away what the others offer', () =>
+  withPrograms(
+    {
+      'apt-cache': `
+for name; do :; done
+case $* in
+  *APT::Architecture=i386*Dir::State::lists=*apt-i386/lists*) ;;
+  *) exit 100 ;;
+esac
+[ "$name" = linux-image-686 ] || exit 100
+echo 'Version: 6.1
+Depends: linux-image-6.1.0-50-686 (= 6.1)'`,
+      'apt-get': 'echo "E: Failed to fetch … unexpected size" >&2; exit 100',
+    },
+    async (_, folder) => {
+      const packages = new DebianPackages(folder, () => {}, 'i386')
+      const name = await packages.resolve('linux-image-686', /^linux-image-\d/)
+      assert.equal(name, 'linux-image-6.1.0-50-686')
+      await assert.rejects(packages.resolve('linux-image-nothing', /x/), (error) => {
+        assert.ok(error instanceof UserError)
+        assert.match(error.why, /unexpected size/)
+        return true
+      })
+    },
+  ))
+
 test('without apt the error tells how to give a kernel', () =>
   withPrograms({}, async (packages) => {
     await assert.rejects(packages.resolve('linux-image-cloud-amd64', /x/), (error) => {

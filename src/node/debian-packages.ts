@@ -1,8 +1,8 @@
-// Fetches and unpacks Debian packages for amd64, whatever the host is, without root: `apt-get
-// download` verifies them against Debian's signatures, `dpkg-deb -x` unpacks. Where the host's
-// package lists do not know a package (they are empty in containers, and on a host of another
-// architecture they lack amd64), lists of our own are kept in the cache folder, made from the
-// host's sources and keys.
+// Fetches and unpacks Debian packages for amd64 (or i386), whatever the host is, without root:
+// `apt-get download` verifies them against Debian's signatures, `dpkg-deb -x` unpacks. Where the
+// host's package lists do not know a package (they are empty in containers, and on a host of
+// another architecture they lack amd64), lists of our own are kept in the cache folder, made from
+// the host's sources and keys.
 
 import { execFile } from 'node:child_process'
 import { mkdir, readdir } from 'node:fs/promises'
@@ -14,6 +14,8 @@ const run = promisify(execFile)
 
 const SUPPLY_KERNEL =
   'Give a kernel of your own instead: --kernel=FILE (and --ramdisk=FILE), such as /boot/vmlinuz-*.'
+
+export type DebianArchitecture = 'amd64' | 'i386'
 
 /** Where a package was unpacked, and which version it is. */
 export interface UnpackedPackage {
@@ -31,14 +33,24 @@ interface PackageRecord {
 export class DebianPackages {
   readonly #cacheFolder: string
   readonly #say: (line: string) => void
-  /** Options that make apt use our lists; empty for the host's own. */
-  #options: readonly string[] = ['-o', 'APT::Architecture=amd64']
+  /** The folder of our lists, one for each architecture. */
+  readonly #lists: string
+  /** Options that choose the architecture, and make apt use our lists instead of the host's. */
+  #options: readonly string[]
   #ownLists = false
+  /** Why some of the lists could not be fetched. */
+  #listsFailed: CommandFailed | undefined
 
   /** @param say is told, in one line each, what takes time */
-  constructor(cacheFolder: string, say: (line: string) => void) {
+  constructor(
+    cacheFolder: string,
+    say: (line: string) => void,
+    architecture: DebianArchitecture = 'amd64',
+  ) {
     this.#cacheFolder = cacheFolder
     this.#say = say
+    this.#lists = architecture === 'amd64' ? 'apt' : `apt-${architecture}`
+    this.#options = ['-o', `APT::Architecture=${architecture}`]
   }
 
   /**
@@ -88,6 +100,7 @@ export class DebianPackages {
       const found = await this.#lookUp(name)
       if (found) return found
     }
+    if (this.#listsFailed) throw this.#listsFailed
     throw new UserError(
       `Cannot find the Debian package ${name}.`,
       'The package sources of this machine (/etc/apt/sources.list) do not offer it.',
@@ -113,7 +126,7 @@ export class DebianPackages {
   }
 
   async #useOwnLists(): Promise<void> {
-    const folder = join(this.#cacheFolder, 'apt')
+    const folder = join(this.#cacheFolder, this.#lists)
     for (const part of ['lists/partial', 'archives/partial']) {
       await mkdir(join(folder, part), { recursive: true })
     }
@@ -126,7 +139,13 @@ export class DebianPackages {
     ]
     this.#ownLists = true
     this.#say('fetching the lists of Debian packages')
-    await this.#command('apt-get', [...this.#quiet(), 'update'])
+    try {
+      await this.#command('apt-get', [...this.#quiet(), 'update'])
+    } catch (cause) {
+      // One list that is out of step must not keep us from what the others offer.
+      if (!(cause instanceof CommandFailed)) throw cause
+      this.#listsFailed = cause
+    }
   }
 
   /** The sandbox user could not write to our folders, so as root apt would warn. */

@@ -45,6 +45,19 @@ test('a raw file is read, written and as large as its whole sectors', () => {
   assert.deepEqual([now[511], now[512], now[1023], now[1024]], [1, 9, 9, 1])
 })
 
+test('a disk may be closed, and opened by somebody else, while a flush waits for the medium', async () => {
+  const path = raw('a')
+  const { image } = openDisk(`${path},raw,xvda,w`)
+  image.write(0, new Uint8Array(512).fill(7))
+  const [storage] = [...image.flushSteps()]
+  assert.ok(storage?.flushLater)
+  const flushes = [storage.flushLater(), storage.flushLater()]
+  image.close()
+  openDisk(`${path},raw,xvda,w`).image.close()
+  await Promise.all(flushes)
+  assert.equal(readFileSync(path)[0], 7)
+})
+
 test("an image that is written is nobody else's; one that is read may be read by many", () => {
   const path = raw('a')
   const writer = openDisk(`${path},raw,xvda,w`)

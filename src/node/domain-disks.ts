@@ -1,7 +1,6 @@
 // A domain's disks as the library shows them: finds the files that specifications name, opens and
 // locks them with all that they build on, and gives them to the toolstack to connect.
 
-import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { constants, inflateRawSync, zstdDecompressSync } from 'node:zlib'
 import { UserError } from '../base/errors.ts'
@@ -17,6 +16,7 @@ import { type DiskSpec, formatDiskSpec, parseDiskSpec } from '../toolstack/disk-
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import { FileStorage } from './file-storage.ts'
+import { imagePath } from './image-path.ts'
 
 const inflate: Inflate = (method, input, size) => {
   try {
@@ -134,16 +134,6 @@ function remedyFor({ message }: ImageError): string {
   if (message.includes('not supported'))
     return 'qemu-img convert -O qcow2 makes a plain image of it.'
   return 'qemu-img check and qemu-img info tell more; qemu-img check -r all may repair it.'
-}
-
-/**
- * The path that a target means, for who runs in this folder. As with xl, a name without a slash at
- * its start is one in /dev; what is not there is a file here.
- */
-export function imagePath(target: string): string {
-  if (target.startsWith('/')) return target
-  const device = resolve('/dev', target)
-  return device.startsWith('/dev/') && existsSync(device) ? device : resolve(target)
 }
 
 function givenTwice({ vdev }: GuestDisk): UserError {

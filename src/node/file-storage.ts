@@ -4,6 +4,7 @@
 import {
   closeSync,
   constants,
+  fdatasync,
   fdatasyncSync,
   fstatSync,
   openSync,
@@ -18,11 +19,15 @@ import { lockFile } from './file-lock.ts'
 export class FileStorage implements ByteStorage {
   readonly isReadOnly: boolean
   readonly #fd: number
+  /** For flushes that nobody waits for: `#fd` may be closed, and its lock given up, meanwhile. */
+  readonly #flushFd: number
+  #flushes = 0
   #size: number
   #isClosed = false
 
-  private constructor(fd: number, size: number, isReadOnly: boolean) {
+  private constructor(fd: number, flushFd: number, size: number, isReadOnly: boolean) {
     this.#fd = fd
+    this.#flushFd = flushFd
     this.#size = size
     this.isReadOnly = isReadOnly
   }
@@ -36,7 +41,9 @@ export class FileStorage implements ByteStorage {
     try {
       const size = sizeOf(fd, path)
       lockFile(fd, path, isWritable)
-      return new FileStorage(fd, size, !isWritable)
+      // A description of its own, of the same file whatever has become of its name.
+      const flushFd = isWritable ? openSync(`/proc/self/fd/${fd}`, constants.O_RDONLY) : -1
+      return new FileStorage(fd, flushFd, size, !isWritable)
     } catch (error) {
       closeSync(fd)
       throw error
@@ -68,10 +75,29 @@ export class FileStorage implements ByteStorage {
     fdatasyncSync(this.#fd)
   }
 
+  async flushLater(): Promise<void> {
+    if (this.isReadOnly) return
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#flushes++
+    fdatasync(this.#flushFd, (error) => {
+      this.#flushes--
+      this.#closeFlushFd()
+      if (error) reject(error)
+      else resolve()
+    })
+    return promise
+  }
+
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     closeSync(this.#fd)
+    this.#closeFlushFd()
+  }
+
+  /** Not while a thread uses it: its number could be another file's by then. */
+  #closeFlushFd(): void {
+    if (this.#isClosed && this.#flushes === 0 && !this.isReadOnly) closeSync(this.#flushFd)
   }
 }
 

@@ -27,6 +27,16 @@ export interface HostOptions {
   readonly translation?: TranslationMode | undefined
   /** Count why translated code is left, for the statistics. */
   readonly countsExits?: boolean | undefined
+  /**
+   * Measure how long translation takes, for the statistics: the only one of them that is another one
+   * in each run.
+   */
+  readonly measuresTranslation?: boolean | undefined
+  /**
+   * Name translated code by the symbols of guests' kernels, for profilers; if not given, where this
+   * process is profiled or can be.
+   */
+  readonly namesCode?: boolean | undefined
   /** How long waits last that do not say it; XENOLITH_TIMEOUT_MS or 60,000 if not given. */
   readonly timeoutMs?: number | undefined
 }
@@ -53,6 +63,11 @@ export interface DomainConfig {
    * as pygrub does; each start looks anew.
    */
   readonly bootloader?: BootloaderOptions | undefined
+  /**
+   * A System.map of the kernel, or an ELF file with its symbols: names for profilers, in place of
+   * those in the image.
+   */
+  readonly symbols?: string | undefined
   /** The kernel's command line, or what goes behind that which the disk has. */
   readonly cmdline: string
   readonly memoryMiB: number
@@ -179,6 +194,7 @@ export interface Domain {
   onNotice(listener: (text: string) => void): void
   /** Stops the domain and frees what it holds; does nothing to one that has ended. */
   destroy(): void
+  /** What the run has counted, by name: see docs/reference/statistics.md. */
   stats(): Record<string, number>
 }
 

@@ -5,16 +5,13 @@ import { randomBytes } from 'node:crypto'
 import { addNanoseconds } from '../machine/time.ts'
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
-import { askToShutDown } from '../toolstack/guest-control.ts'
 import { XenHost } from '../toolstack/xen-host.ts'
-import { TRANSLATED } from '../x86/state.ts'
 import { type TranslationMode, translationMode } from '../x86/translator/options.ts'
 import type { StepResult } from '../xen/scheduler.ts'
-import type { TraceKind, TraceListener } from '../xen/trace.ts'
 import { type BootFiles, readBootFiles } from './boot-files.ts'
 import { Bridges } from './bridges.ts'
 import { captureFile } from './capture.ts'
-import { closeDisks, DomainDisks, openDisks } from './domain-disks.ts'
+import { closeDisks, openDisks } from './domain-disks.ts'
 import {
   DomainNetworks,
   type PreparedVif,
@@ -24,34 +21,24 @@ import {
   type WaysOut,
 } from './domain-networks.ts'
 import { Gateways } from './gateways.ts'
-import { GuestConsole } from './guest-console.ts'
 import {
   DEFAULT_DOMAIN,
-  type Domain,
   type DomainConfig,
-  type DomainEnd,
   type DomainOptions,
-  type EndReason,
   type Host as HostInterface,
   type HostOptions,
-  type PhaseListener,
 } from './host-types.ts'
-import { PacketLog } from './packet-log.ts'
+import { isProfiled } from './kernel-symbols.ts'
+import { Notices } from './notices.ts'
+import { RunningDomain } from './running-domain.ts'
 import { formatTrace } from './trace-lines.ts'
 import { type Waited, WaitError, type WaitOptions, waitFor } from './wait.ts'
 
-/** Causes of exits from translated code that the statistics name, the most frequent ones. */
-const EXITS_SHOWN = 20
-/** Lines of the console that an error quotes. */
-const QUOTED_LINES = 12
 /** How long the hypervisor runs before the event loop gets its turn. */
-const SLICE_MS = 8
+const SLICE_MS = 2
 /** Virtual time starts here, so that a run does not depend on the day: 2026-01-01. */
 const VIRTUAL_EPOCH_SECONDS = 1_767_225_600
 const NS = 1e9
-/** What Linux prints when its kernel has come up and hands over to the first process. */
-const INIT_STARTS = /(Run \S+ as init process|xenolith demo: init)[^\n]*\n/
-const REASONS: readonly EndReason[] = ['poweroff', 'reboot', 'suspend', 'crash', 'watchdog']
 
 /** How long waits last that do not say it themselves. */
 const TIMEOUT_MS = 60_000
@@ -63,11 +50,13 @@ export class Host implements HostInterface, Waited {
   readonly #gateways: Gateways
   readonly #bridges: Bridges
   readonly #timeoutMs: number
+  readonly #namesCode: boolean
   #isRunning = false
   #timer: NodeJS.Immediate | NodeJS.Timeout | undefined
 
   private constructor(options: HostOptions) {
     this.#time = options.time
+    this.#namesCode = options.namesCode ?? isProfiled()
     this.#timeoutMs =
       options.timeoutMs ?? (Number(process.env['XENOLITH_TIMEOUT_MS']) || TIMEOUT_MS)
     this.#gateways = new Gateways({ time: options.time, onTraffic: () => this.wake() })
@@ -75,6 +64,8 @@ export class Host implements HostInterface, Waited {
       time: options.time,
       translation: options.translation ?? usualTranslation(),
       countsExits: options.countsExits,
+      ...(options.measuresTranslation && { translationMs: () => performance.now() }),
+      wake: () => this.wake(),
       monotonicNs: () => performance.now() * 1e6,
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
@@ -144,7 +135,7 @@ export class Host implements HostInterface, Waited {
     ways: WaysOut,
     notice: (text: string) => void,
   ) {
-    const files = await readBootFiles(config, disks)
+    const files = await readBootFiles(config, disks, this.#namesCode)
     const loaded = performance.now()
     const capture = config.capture === undefined ? undefined : captureFile(config.capture)
     const vifs = await prepareVifs(config.name, config.vifs ?? [], ways, notice)
@@ -286,249 +277,6 @@ export class Host implements HostInterface, Waited {
     this.#timer = undefined
     if (until === undefined || this.#time === 'virtual') return
     this.#schedule(Math.max(1, (until - this.xen.clock.now()) / 1e6))
-  }
-}
-
-/** A domain of this host, with all that the host process needs to know of it. */
-export class RunningDomain implements Domain {
-  readonly id: number
-  readonly name: string
-  readonly ended: Promise<DomainEnd>
-  readonly console: GuestConsole
-  readonly disks: DomainDisks
-  readonly networks: DomainNetworks
-  readonly #notices: Notices
-  readonly #host: Host
-  readonly guest: GuestDomain
-  readonly #started: number
-  readonly #phases: Parameters<PhaseListener>[] = []
-  readonly #listeners: PhaseListener[] = []
-  readonly #reached = new Set<string>()
-  #fail: (error: unknown) => void = () => {}
-  #end: DomainEnd | undefined
-  readonly #traces = new Set<() => void>()
-  #line = ''
-
-  constructor(
-    host: Host,
-    guest: GuestDomain,
-    networks: DomainNetworks,
-    notices: Notices,
-    started: number,
-  ) {
-    this.#host = host
-    this.networks = networks
-    this.disks = new DomainDisks(guest, () => host.wake())
-    this.#notices = notices
-    this.guest = guest
-    this.#started = started
-    this.id = guest.domain.domid
-    this.name = guest.config.name
-    const { promise, resolve, reject } = Promise.withResolvers<DomainEnd>()
-    this.ended = promise
-    // Nobody may be waiting for the end; a failure is then seen by those who ask later.
-    this.ended.catch(() => {})
-    this.#fail = reject
-    guest.onShutdown = (reason) => {
-      this.#end ??= this.#endOf(reason)
-      resolve(this.#end)
-    }
-    guest.console.listen((bytes) => this.#watch(bytes))
-    this.console = new GuestConsole(guest.console, this)
-  }
-
-  /** How it has ended; undefined while it runs. */
-  get end(): DomainEnd | undefined {
-    return this.#end
-  }
-
-  wake(): void {
-    this.#host.wake()
-  }
-
-  /** Waits as {@link Host.until} does; fails as soon as the host has. */
-  async wait<T>(find: () => T | undefined, options: WaitOptions, expired: () => Error): Promise<T> {
-    const failure = this.ended.then(() => new Promise<never>(() => {}))
-    return Promise.race([this.#host.wait(find, options, expired), failure])
-  }
-
-  timeoutMs(options: WaitOptions): number {
-    return this.#host.timeoutMs(options)
-  }
-
-  /**
-   * Waits until the guest stops by itself.
-   * @throws WaitError with the console's last lines when it does not in time
-   */
-  async waitForEnd(options: WaitOptions = {}): Promise<DomainEnd> {
-    const limit = this.timeoutMs(options) / 1000
-    return this.wait(
-      () => this.#end,
-      options,
-      () => {
-        const lines = this.console.lastLines(QUOTED_LINES).map((line) => `  | ${line}`)
-        const why = [`It still ran after ${limit} s. The last lines of its console:`, ...lines]
-        const remedy = 'Allow more with timeoutMs, or end it with destroy().'
-        return new WaitError('timeout', `"${this.name}" did not end.`, why.join('\n'), remedy)
-      },
-    )
-  }
-
-  /**
-   * Asks the guest to switch itself off, and waits until it has.
-   * @throws UserError if its kernel has no drivers for that; WaitError when it takes too long
-   */
-  async shutdown(options: WaitOptions = {}): Promise<DomainEnd> {
-    askToShutDown(this.guest, 'poweroff')
-    this.wake()
-    return this.waitForEnd(options)
-  }
-
-  /**
-   * Tells what happens to the domain from now on; gives the function that ends it. `onEnd` is
-   * called when the domain is destroyed.
-   */
-  trace(
-    kinds: readonly TraceKind[],
-    listener: TraceListener,
-    onEnd: () => void = () => {},
-  ): () => void {
-    const stop = this.#host.xen.hypervisor.trace.listen(kinds, (record) => {
-      if (record.domid === this.id) listener(record)
-    })
-    const end = () => {
-      stop()
-      onEnd()
-    }
-    this.#traces.add(end)
-    return () => {
-      this.#traces.delete(end)
-      stop()
-    }
-  }
-
-  /** Keeps the frames that pass its network interfaces from now on. */
-  logPackets(): PacketLog {
-    return new PacketLog({
-      name: this.name,
-      listen: (listener) => this.networks.listen(listener),
-      wait: (find, options, expired) => this.wait(find, options, expired),
-    })
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.destroy()
-  }
-
-  onPhase(listener: PhaseListener): void {
-    for (const phase of this.#phases) listener(...phase)
-    this.#listeners.push(listener)
-  }
-
-  onNotice(listener: (text: string) => void): void {
-    this.#notices.listen(listener)
-  }
-
-  reached(phase: string, ms = performance.now() - this.#started, detail = ''): void {
-    if (this.#reached.has(phase)) return
-    this.#reached.add(phase)
-    this.#phases.push([phase, ms, detail])
-    for (const listener of this.#listeners) listener(phase, ms, detail)
-  }
-
-  failed(error: unknown): void {
-    this.#fail(error)
-  }
-
-  /** Closes its disks and takes its network interfaces away: it has shut down, and is only kept. */
-  releaseDevices(): void {
-    this.guest.disks.close()
-    this.guest.networks.destroy()
-    this.networks.close()
-  }
-
-  destroy(): void {
-    this.guest.destroy()
-    this.networks.close()
-    for (const end of [...this.#traces]) end()
-    this.#host.removed(this)
-  }
-
-  stats(): Record<string, number> {
-    const { scheduler, counters } = this.#host.xen.hypervisor
-    const { code, handlers, translator } = this.#host.xen.engine
-    const stats: Record<string, number> = {
-      instructions: scheduler.counters.instructions,
-      rounds: scheduler.counters.rounds,
-      'idle skips': scheduler.counters.skips,
-      'handlers emitted': handlers.count,
-      'handler modules': handlers.modules,
-      'handler bytes': handlers.bytes,
-      'regions translated': translator.counters.regions,
-      'regions live': translator.counters.live,
-      'region instructions': translator.counters.instructions,
-      'region modules': translator.counters.modules,
-      'region bytes': translator.counters.bytes,
-      'blocks decoded': code.blocksBuilt,
-      'instructions decoded': code.instructionsDecoded,
-      'code invalidations': code.invalidations,
-      'code flushes': code.flushes,
-    }
-    for (const [i, vcpu] of this.guest.domain.vcpus.entries()) {
-      const cpu = vcpu.processor as unknown as {
-        counters: Record<string, number>
-        tlb: { fills: number; flushes: number }
-        getU64: (offset: number) => bigint
-      }
-      for (const [name, value] of Object.entries(cpu.counters)) stats[`vcpu${i} ${name}`] = value
-      stats[`vcpu${i} instructions translated`] = Number(cpu.getU64(TRANSLATED))
-      stats[`vcpu${i} tlb fills`] = cpu.tlb.fills
-      stats[`vcpu${i} tlb flushes`] = cpu.tlb.flushes
-    }
-    for (const [why, count] of (translator.exits?.counts ?? []).slice(0, EXITS_SHOWN)) {
-      stats[`region exit, ${why}`] = count
-    }
-    for (const { vdev, counters } of this.disks.list()) {
-      for (const [name, value] of Object.entries(counters)) stats[`${vdev} ${name}`] = value
-    }
-    for (const [name, count] of counters.snapshot()) stats[`hypercall ${name}`] = count.calls
-    return stats
-  }
-
-  /** Derives the phases of the boot from what the guest prints. */
-  #watch(bytes: Uint8Array): void {
-    this.reached('kernel')
-    if (this.#reached.has('init')) return
-    this.#line = (this.#line + new TextDecoder('latin1').decode(bytes)).slice(-400)
-    // After the other listeners, so that the line itself comes first.
-    if (INIT_STARTS.test(this.#line)) queueMicrotask(() => this.reached('init'))
-  }
-
-  #endOf(reason: number): DomainEnd {
-    const name = REASONS[reason] ?? 'crash'
-    const { crashCause } = this.guest.domain
-    if (crashCause !== undefined) return { reason: 'crash', cause: crashCause }
-    for (const { processor } of this.guest.domain.vcpus) {
-      const { shutdownCause } = processor as unknown as { shutdownCause: string }
-      if (shutdownCause) return { reason: 'crash', cause: shutdownCause }
-    }
-    return { reason: name }
-  }
-}
-
-/** Remarks on a domain, kept for those who come to listen later. */
-class Notices {
-  readonly #said: string[] = []
-  readonly #listeners: ((text: string) => void)[] = []
-
-  add(text: string): void {
-    this.#said.push(text)
-    for (const listener of this.#listeners) listener(text)
-  }
-
-  listen(listener: (text: string) => void): void {
-    for (const text of this.#said) listener(text)
-    this.#listeners.push(listener)
   }
 }
 

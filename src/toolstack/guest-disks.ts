@@ -61,6 +61,7 @@ export class GuestDisks {
       hypervisor: this.#host.hypervisor,
       xenstore: this.#host.xenstore,
       domid: this.#domid,
+      wakeHost: this.#host.wake,
       onComplaint: this.#onComplaint,
       ...disk,
     })

@@ -36,12 +36,15 @@ import type { EntrySegment } from './build/pvh-entry-state.ts'
 import { type GuestDisk, GuestDisks } from './guest-disks.ts'
 import { GuestNetworks } from './guest-networks.ts'
 import type { KernelImage } from './image/kernel.ts'
+import type { GuestSymbols } from './image/symbols/guest-symbols.ts'
 import type { GuestConfig, XenHost } from './xen-host.ts'
 
 /** What a guest boots from. */
 export interface GuestImages {
   readonly kernel: KernelImage
   readonly ramdisk?: { readonly name: string; readonly bytes: Uint8Array } | undefined
+  /** Names for its kernel's code, for profilers. */
+  readonly symbols?: GuestSymbols | undefined
 }
 
 const E820_ENTRY_BYTES = 20
@@ -100,7 +103,15 @@ export class GuestDomain {
     this.networks = new GuestNetworks(host, domain, (text) => this.onComplaint?.(text))
     this.disks = new GuestDisks(host, domain.domid, (text) => this.onComplaint?.(text))
     this.#attach(disks)
+    if (images.symbols) this.#nameCode(images.symbols)
     this.#enter()
+  }
+
+  #nameCode(symbols: GuestSymbols): void {
+    for (const { processor } of this.domain.vcpus) {
+      const cpu = processor as X86Processor
+      cpu.symbolAt = (address) => symbols.nameAt(address, cpu.getU64(S.LSTAR))
+    }
   }
 
   /** What it is called now. */

@@ -25,6 +25,7 @@ import { ApicMaker } from '../xen/vcpu-apic.ts'
 import { X86Processor } from '../xen/x86-processor.ts'
 import type { GuestDisk } from './guest-disks.ts'
 import { GuestDomain, type GuestImages } from './guest-domain.ts'
+import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS, TSC_KHZ } from './guest-limits.ts'
 import { Switches } from './guest-networks.ts'
 import type { VifConfig } from './vif-config.ts'
 
@@ -38,19 +39,21 @@ const MAX_PROCESSORS = 256
 export const PAGES_PER_MIB = 256
 /** Pages beyond its memory that a domain may have: for its tables and special pages. */
 export const SLACK_PAGES = 256
-/** The time-stamp counter of guests, and in virtual time also the speed of their processors. */
-export const TSC_KHZ = 1_000_000
 
 export interface XenHostOptions {
   readonly time: 'virtual' | 'real'
   /** A clock that never goes back, in nanoseconds, for real time. */
   readonly monotonicNs?: () => number
+  /** Makes a host in real time go on that has nothing to do: something came in from outside. */
+  readonly wake?: () => void
   /** What the wall clock shows when the host starts. */
   readonly wallBase: WallTime
   /** When guest code is translated; when it is hot if not given. */
   readonly translation?: TranslationMode | undefined
   /** Count why translated code is left; that costs a little. */
   readonly countsExits?: boolean | undefined
+  /** A clock in milliseconds by which translation is measured; nothing else depends on it. */
+  readonly translationMs?: (() => number) | undefined
   /** Seed of the random numbers that guests get from RDRAND; the same gives the same numbers. */
   readonly seed?: bigint
 }
@@ -84,11 +87,6 @@ export interface GuestConfig {
   readonly vifs?: readonly { readonly config: VifConfig; readonly uplink?: Uplink | undefined }[]
 }
 
-/** The console and xenstore. */
-export const LEAST_EVENT_CHANNELS = 2
-/** What three-level events can do; no ABI can do more. */
-export const MOST_EVENT_CHANNELS = 2 ** 18 - 1
-
 export class XenHost {
   readonly memory: HostMemory
   readonly engine: Engine
@@ -98,14 +96,21 @@ export class XenHost {
   readonly xenstore: XenstoreClient
   readonly clock: Clock
   readonly switches: Switches
+  /** Undefined in virtual time, in which nothing is waited for but time. */
+  readonly wake: (() => void) | undefined
   readonly #guests = new Map<number, GuestDomain>()
   readonly #policies = new Map<Domain, CpuidPolicy>()
   #pendingPolicy: CpuidPolicy | undefined
   #created = 0
 
   constructor(options: XenHostOptions) {
+    this.wake = options.time === 'real' ? options.wake : undefined
     this.memory = new HostMemory(MEMORY_BYTES)
-    this.engine = new Engine(this.memory, options.translation, options.countsExits)
+    const { countsExits, translationMs } = options
+    this.engine = new Engine(this.memory, options.translation, {
+      countsExits,
+      nowMs: translationMs,
+    })
     const reserve = MAX_PROCESSORS * PROCESSOR_BYTES
     const bytes = Math.floor((this.memory.available - reserve) / PAGE - 1) * PAGE
     const offset = this.memory.allocateAtEnd(bytes, 'machine frames')
@@ -169,7 +174,7 @@ export class XenHost {
       ...(maxEventChannels !== undefined && { maxPort: maxEventChannels }),
       ...(eventChannelAbi && { eventAbis: eventChannelAbi }),
       tscKhz: TSC_KHZ,
-      // No vCPU reads an older counter than another one has read (Domain.readTsc).
+      // No vCPU reads an older counter than another one has read (Domain.tscTime).
       isTscStable: true,
       cpuid: (vcpu, leaf, subleaf) => cpuidOf(domain, policy, vcpu, leaf, subleaf),
       isAmd: policy.identity.vendor !== 'GenuineIntel',

@@ -77,6 +77,8 @@ export class Cpu extends CpuMemory {
   isNmiBlocked = false
   /** Why the processor shut down, after a triple fault. */
   shutdownCause = ''
+  /** The name that people have for the kernel's code at a linear address, if there is one. */
+  symbolAt: ((address: bigint) => string | undefined) | undefined
   readonly #jumps: JumpCache
   readonly #partial: number
   /** The code that was looked up last is global. */
@@ -99,6 +101,7 @@ export class Cpu extends CpuMemory {
   #reserve = 0
   readonly #sampler: Sampler
   override readonly counters = {
+    instructions: 0,
     lookups: 0,
     faults: 0,
     interrupts: 0,
@@ -269,6 +272,7 @@ export class Cpu extends CpuMemory {
       this.#withheld = 0
       this.#reserve = 0
       this.#runBudget = 0
+      this.counters.instructions += executed
       this.engine.handlers.executed(executed)
       return { executed, reason }
     }
@@ -315,6 +319,7 @@ export class Cpu extends CpuMemory {
   /** The code around RIP, as far as the jump cache knows it. */
   #linearCode(): LinearCode {
     const page = this.rip & -4096n
+    const isUser = this.cpl === 3
     const key = this.getI32(S.JUMP_KEY)
     const { targets } = this.engine.translator
     const halves = (offset: number): [number, number] => {
@@ -330,7 +335,14 @@ export class Cpu extends CpuMemory {
         const start = Math.floor((end - 1) / PAGE) * PAGE
         return targets.of(...halves(start), end - start).map((target) => start + target)
       },
+      nameOf: (offset) => this.#nameOf(page + BigInt(offset), isUser),
     }
+  }
+
+  /** What profilers show for code at an address. */
+  #nameOf(address: bigint, isUser: boolean): string {
+    const symbol = isUser ? undefined : this.symbolAt?.(address)
+    return symbol ?? `${isUser ? 'user' : 'kernel'} 0x${address.toString(16)}`
   }
 
   /** Notes where an indirect branch of 64-bit code went from a RIP_BASE: RIP is there. */
@@ -594,7 +606,10 @@ export class Cpu extends CpuMemory {
         const isTranslated = translator.sample(found, weight, () => this.#linearCode())
         this.#sampler.sampled(isTranslated)
       }
-      if (translator.isEager) translator.met(found, () => this.#linearCode())
+      if (translator.isEager && translator.met(found, () => this.#linearCode())) {
+        // A region that waits for a callee to return may be gone: it must not go on.
+        this.codeChanged()
+      }
       this.#jumps.remember(lo, hi, found.rec, this.getI32(S.JUMP_KEY), this.#isGlobal)
       if (found.isCrossing) this.#jumps.markCrossing((lo >>> 12) + 1)
       this.#isCrossing = found.isCrossing

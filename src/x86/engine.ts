@@ -15,8 +15,19 @@ import {
   type TranslatorOptions,
   translatorOptions,
 } from './translator/options.ts'
-import { type Policy, policyOf } from './translator/policy.ts'
+import { type Policy, policyOf, type RegionLimits } from './translator/policy.ts'
 import { Translator } from './translator/translator.ts'
+
+export interface EngineOptions {
+  /** Count why regions are left; that costs a little. */
+  readonly countsExits?: boolean | undefined
+  /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
+  readonly nowMs?: (() => number) | undefined
+  /** Instead of what the policy says. */
+  readonly regionLimits?: RegionLimits | undefined
+  /** The same, for decoded code. */
+  readonly arenaBytes?: number | undefined
+}
 
 let decoder: Decoder | undefined
 
@@ -37,11 +48,8 @@ export class Engine {
   #current: Cpu | undefined
   #epoch = 0
 
-  /**
-   * `countsExits`: count why translated code is left; that costs a little.
-   * @throws UserError for a mode that is none
-   */
-  constructor(memory: HostMemory, mode?: TranslationMode, countsExits = false) {
+  /** @throws UserError for a mode that is none */
+  constructor(memory: HostMemory, mode?: TranslationMode, options: EngineOptions = {}) {
     this.memory = memory
     this.options = translatorOptions(mode)
     this.policy = policyOf(this.options.seed)
@@ -67,13 +75,13 @@ export class Engine {
       () => this.code,
       this.options,
       this.policy,
-      countsExits,
+      options,
     )
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,
-      this.policy.arenaBytes,
+      options.arenaBytes ?? this.policy.arenaBytes,
       (host) => {
         for (const cpu of this.#cpus) cpu.tlb.protect(host)
       },

@@ -190,13 +190,13 @@ export class Domain implements GrantParty {
   }
 
   /**
-   * The time-stamp counter, as the running processor reads it. Within a round each processor has
-   * its own time, but none reads less than another one has read before: guests give up the counter
-   * as a clock when they see that (Linux's check_tsc_warp).
+   * The time for which the running processor reads its time-stamp counter. Within a round each
+   * processor has its own time, but none reads less than another one has read before: guests give
+   * up the counter as a clock when they see that (Linux's check_tsc_warp).
    */
-  readTsc(): bigint {
+  tscTime(): number {
     this.#tscReadAt = Math.max(this.#tscReadAt, this.now())
-    return this.tsc.ticksAt(this.#tscReadAt)
+    return this.#tscReadAt
   }
 
   /** May its processors run. */

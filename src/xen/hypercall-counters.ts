@@ -3,6 +3,10 @@
 
 import type { Hypercall } from './hypercalls/table.ts'
 
+/** Kinds of calls that are told apart; a guest may make up numbers. */
+const MOST_KINDS = 1024
+const OTHERS = -1
+
 export interface HypercallCount {
   readonly calls: number
   readonly errors: number
@@ -16,12 +20,14 @@ export class HypercallCounters {
   note(number: number, known: Hypercall | undefined, operation: number, result: number): void {
     const hasOperations = known?.operations !== undefined
     // One number for both, so that counting costs no string; hypercalls are below 64.
-    const key = (number & 0xffff) + (hasOperations ? ((operation & 0xffff) + 1) * 0x10000 : 0)
+    let key = (number & 0xffff) + (hasOperations ? ((operation & 0xffff) + 1) * 0x10000 : 0)
+    if (!this.#counts.has(key) && this.#counts.size >= MOST_KINDS) key = OTHERS
     let count = this.#counts.get(key)
     if (!count) {
       count = { calls: 0, errors: 0 }
       this.#counts.set(key, count)
-      this.#names.set(key, nameOf(number, known, hasOperations ? operation : undefined))
+      const chosen = hasOperations ? operation : undefined
+      this.#names.set(key, key === OTHERS ? 'others' : nameOf(number, known, chosen))
     }
     count.calls++
     if (result < 0) count.errors++

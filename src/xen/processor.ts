@@ -98,6 +98,8 @@ export interface VcpuApic {
   writeMsr(index: number, value: bigint): boolean
   readMmio(offset: number, size: number): number
   writeMmio(offset: number, size: number, value: number): void
+  /** The time-stamp counter was moved: a deadline is a value of it. */
+  tscChanged(): void
   /** TPR bits 7:4. */
   taskPriority: number
   reset(): void

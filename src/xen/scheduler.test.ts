@@ -312,6 +312,33 @@ test('with a real clock, waiting is the business of the caller', () => {
   assert.deepEqual(guest.processor().delivered, [0xf3])
 })
 
+test('with a real clock, a round that takes long goes on in the next steps, and leaves out nobody', () => {
+  let ns = 0
+  const clock = new RealClock(() => ns, { seconds: 0, nanoseconds: 0 })
+  const host = new TestHost({ clock, quantumNs: 1000 })
+  const turns: number[] = []
+  for (const i of [0, 1, 2, 3, 4]) {
+    host.guest().processor().program = forever(1000, () => {
+      turns.push(i)
+      ns += 400_000
+    })
+  }
+  const { scheduler } = host.hypervisor
+  const order: number[][] = []
+  for (let step = 0; step < 4; step++) {
+    assert.deepEqual(host.hypervisor.step(), { state: 'ran' })
+    order.push(turns.splice(0))
+  }
+  // A step that has lasted a millisecond ends behind the turn in which it has.
+  assert.deepEqual(order, [
+    [0, 1, 2],
+    [3, 4],
+    [0, 1, 2],
+    [3, 4],
+  ])
+  assert.equal(scheduler.counters.rounds, 2)
+})
+
 test('equal runs are equal, instruction for instruction', () => {
   const run = () => {
     const host = new TestHost({ quantumNs: 1000 })

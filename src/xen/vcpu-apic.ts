@@ -24,7 +24,7 @@ export class ApicMaker {
       isBsp: vcpu.id === 0,
       clock: { wallBase: clock.wallBase, now: () => domain.now() },
       timers,
-      tsc: domain.tsc,
+      tsc: vcpu.tsc,
       output: bus,
       events: {
         interruptPending: () => vcpu.kick(),
@@ -72,6 +72,10 @@ class Adapter implements VcpuApic {
 
   writeMmio(offset: number, _size: number, value: number): void {
     this.#apic.writeMmio(offset, value)
+  }
+
+  tscChanged(): void {
+    this.#apic.tscChanged()
   }
 
   get taskPriority(): number {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SHUTDOWN_poweroff } from './abi/sched.ts'
+import { vcpu_time_info } from './abi/xen.ts'
 import { PM1A_CONTROL, PM1A_EVENT } from './platform-ports.ts'
 import { TestHost } from './testing/test-host.ts'
 
@@ -39,6 +40,25 @@ test('the other leaves of hypervisors are zero, and native ones come from the co
     assert.deepEqual(host.cpuid(leaf, 0), { eax: 0, ebx: 0, ecx: 0, edx: 0 })
   }
   assert.deepEqual(host.cpuid(7, 2), { eax: 1, ebx: 7, ecx: 2, edx: 9 })
+})
+
+test('a guest moves its counter by the TSC or by TSC_ADJUST, which shows how far; others keep theirs', () => {
+  const host = new TestHost()
+  const guest = host.guest()
+  const { host: own } = guest.processor(0)
+  const [tsc, adjust] = [0x10, 0x3b]
+  host.clock.advance(1000)
+  assert.deepEqual([own.readMsr(tsc), own.readMsr(adjust)], [1000n, 0n])
+  assert.equal(own.writeMsr(adjust, 500n), true)
+  assert.deepEqual([own.readMsr(tsc), own.readTsc(), own.readMsr(adjust)], [1500n, 1500n, 500n])
+  // SDM 3B 17.17.3: a write of the counter that adds X adds X to TSC_ADJUST as well.
+  assert.equal(own.writeMsr(tsc, 100n), true)
+  assert.deepEqual([own.readMsr(tsc), own.readMsr(adjust)], [100n, 2n ** 64n - 900n])
+  assert.equal(guest.processor(1).host.readTsc(), 1000n)
+  // vcpu_time_info, 32 bytes into the first vcpu_info, follows: a nanosecond is a tick here.
+  const bytes = host.hypervisor.memory.read(guest.domain.shared.mfn, 32, 32)
+  const { tsc_timestamp, system_time } = vcpu_time_info.decode(64, bytes)
+  assert.deepEqual([tsc_timestamp, system_time], [100n, 1000n])
 })
 
 test('the hypercall page is written where the MSR says, for either vendor', () => {

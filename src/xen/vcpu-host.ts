@@ -10,6 +10,7 @@ const LAPIC_PAGE = 0xfee00000
 const PAGE = 4096
 const MSR_APIC_BASE = 0x1b
 const MSR_TSC = 0x10
+const MSR_TSC_ADJUST = 0x3b
 const MSR_TSC_DEADLINE = 0x6e0
 const MSR_X2APIC_FIRST = 0x800
 const MSR_X2APIC_LAST = 0x8ff
@@ -97,6 +98,7 @@ export class VcpuHost {
     if (isApicMsr(index)) return this.#vcpu.apic.readMsr(index)
     if (index === MSR_HYPERCALL_PAGE) return 0n
     if (index === MSR_TSC) return this.readTsc()
+    if (index === MSR_TSC_ADJUST) return this.#tscAdjust
     return this.#vcpu.msrs.read(index)
   }
 
@@ -112,15 +114,17 @@ export class VcpuHost {
       domain.latchWidth(processor.codeSize === 64 ? 64 : 32)
       return domain.placeHypercallPage(value)
     }
-    if (index === MSR_TSC) return true
-    return this.#vcpu.msrs.write(index, value)
+    if (index === MSR_TSC) this.#moveTsc(value - this.readTsc())
+    else if (index === MSR_TSC_ADJUST) this.#moveTsc(value - this.#tscAdjust)
+    else return this.#vcpu.msrs.write(index, value)
+    return true
   }
 
   cpuid(leaf: number, subleaf: number): CpuidRegisters {
     const { domain, id } = this.#vcpu
     this.#exit('cpuid', leaf)
     if (!isHypervisorLeaf(leaf)) return domain.config.cpuid?.(id, leaf, subleaf) ?? CPUID_ZERO
-    return xenCpuid(leaf, subleaf, { domid: domain.domid, vcpu: id, tsc: domain.tsc })
+    return xenCpuid(leaf, subleaf, { domid: domain.domid, vcpu: id, tsc: this.#vcpu.tsc })
   }
 
   vmcall(): void {
@@ -129,7 +133,20 @@ export class VcpuHost {
   }
 
   readTsc(): bigint {
-    return this.#vcpu.domain.readTsc()
+    const { domain, tsc } = this.#vcpu
+    return tsc.ticksAt(domain.tscTime())
+  }
+
+  /** IA32_TSC_ADJUST: how far the guest has moved this counter, by either register (SDM 3B 17.17.3). */
+  get #tscAdjust(): bigint {
+    const { domain, tsc } = this.#vcpu
+    return BigInt.asUintN(64, tsc.offset - domain.tsc.offset)
+  }
+
+  #moveTsc(ticks: bigint): void {
+    this.#vcpu.tsc.offset += ticks
+    this.#vcpu.tscChanged()
+    this.#world.deadlinesChanged(this.#vcpu)
   }
 
   readTaskPriority(): number {

@@ -8,6 +8,7 @@
 //                                            ╰──── an interrupt, an event ────╯
 
 import { Bug, invariant } from '../base/errors.ts'
+import { Tsc, type TscState } from '../machine/tsc.ts'
 import type { Width } from './abi/structure.ts'
 import { VIRQ_TIMER } from './abi/xen.ts'
 import { vcpu_runstate_info } from './abi/vcpu.ts'
@@ -38,6 +39,7 @@ export interface VcpuSave {
   readonly info: VcpuInfoState
   readonly runstate: RunstateState
   readonly clock: PvClockState
+  readonly tsc: TscState
   readonly msrs: MsrsState
   readonly singleshot: SavedTimerState
   readonly periodic: SavedTimerState
@@ -55,6 +57,8 @@ export class Vcpu {
   readonly runstate: Runstate
   readonly msrs = new Msrs()
   readonly clock: PvClock
+  /** Its time-stamp counter: the domain's, until it moves its own. */
+  readonly tsc: Tsc
   readonly singleshot: SavedTimer
   readonly periodic: SavedTimer
   readonly pollTimer: SavedTimer
@@ -81,7 +85,8 @@ export class Vcpu {
     this.id = id
     this.info = new VcpuInfo(domain.shared, id)
     this.runstate = new Runstate(domain.now())
-    this.clock = new PvClock(domain.tsc, domain.config.isTscStable ?? false)
+    this.tsc = new Tsc(domain.tsc.khz, domain.tsc.offset)
+    this.clock = new PvClock(this.tsc, domain.config.isTscStable ?? false)
     const { timers } = domain.world
     this.singleshot = new SavedTimer(timers, () => this.#timerEvent())
     this.periodic = new SavedTimer(timers, () => this.#periodicEvent())
@@ -227,6 +232,12 @@ export class Vcpu {
     if (this.clock.isStale(now)) this.stampTime(now)
   }
 
+  /** The guest has moved its time-stamp counter: what was derived from it follows. */
+  tscChanged(): void {
+    this.apic.tscChanged()
+    this.stampTime(this.domain.now())
+  }
+
   /** Renews the time in vcpu_info and in the area that the guest may have registered. */
   stampTime(now: number): void {
     const time = this.clock.stamp(now)
@@ -263,6 +274,7 @@ export class Vcpu {
       info: this.info.save(),
       runstate: this.runstate.save(),
       clock: this.clock.save(),
+      tsc: this.tsc.save(),
       msrs: this.msrs.save(),
       singleshot: this.singleshot.save(),
       periodic: this.periodic.save(),
@@ -285,6 +297,7 @@ export class Vcpu {
     this.info.restore(save.info)
     this.runstate.restore(save.runstate)
     this.clock.restore(save.clock)
+    this.tsc.restore(save.tsc)
     this.msrs.restore(save.msrs)
     this.singleshot.restore(save.singleshot)
     this.periodic.restore(save.periodic)

@@ -12,6 +12,7 @@ import { call } from '../../src/cli/testing/call.ts'
 import { debianDisk } from '../../src/node/debian-disk.ts'
 import { TestServer } from '../../src/node/testing/served-host.ts'
 import { ImageFolder } from './disk-images.ts'
+import { servedConsole } from './served-console.ts'
 
 const isLong = process.env['XENOLITH_LONG'] === '1'
 const options = isLong ? {} : { skip: 'a whole Debian system boots with XENOLITH_LONG=1' }
@@ -30,10 +31,11 @@ const COMMAND_SECONDS = 120
 const PROMPT = 'root@debian:~#'
 
 const xenolith = (...argv: string[]) => call(argv, { hostProcess: client })
+const debian = servedConsole(client, 'debian')
 
 /** What the console has shown in the domain's present run, up to the last word. */
 async function shown(): Promise<string> {
-  return plainText((await xenolith('console', 'debian', '--history')).out).trimEnd()
+  return plainText(await debian.shown()).trimEnd()
 }
 
 /** Waits without taking the guest's time for it. */
@@ -47,18 +49,10 @@ async function until(holds: () => Promise<boolean>, what: string, seconds: numbe
   }
 }
 
-async function type(text: string): Promise<void> {
-  const console = await client.console('debian', 0)
-  console.on('data', () => {})
-  console.write(text)
-  await new Promise((resolve) => setTimeout(resolve, 100))
-  console.destroy()
-}
-
 /** Types a line at the prompt; what it printed. */
 async function run(line: string): Promise<string> {
   const before = (await shown()).length
-  await type(`${line}\r`)
+  await debian.send(`${line}\r`)
   const isDone = async () => (await shown()).slice(before).endsWith(PROMPT)
   await until(isDone, line, COMMAND_SECONDS)
   const text = (await shown()).slice(before)
@@ -67,7 +61,7 @@ async function run(line: string): Promise<string> {
 
 async function logIn(): Promise<void> {
   await until(async () => (await shown()).endsWith('login:'), 'the login prompt', BOOT_SECONDS)
-  await type('root\r')
+  await debian.send('root\r')
   await until(async () => (await shown()).includes(PROMPT), 'the prompt', COMMAND_SECONDS)
 }
 
@@ -126,7 +120,7 @@ test('serves HTTP to the host through a forwarded port', options, async () => {
 test('boots by the configuration that update-grub has written in it', options, async () => {
   assert.match(await run('update-grub'), /Found linux image: \/boot\/vmlinuz/)
   assert.match(await run('grep -c menuentry /boot/grub/grub.cfg'), /^[1-9]/m)
-  await type('reboot\r')
+  await debian.send('reboot\r')
   await until(async () => !(await shown()).includes(PROMPT), 'it is made anew', BOOT_SECONDS)
   await logIn()
   // GRUB_CMDLINE_LINUX_DEFAULT of the image, which its first configuration does not have.
@@ -134,7 +128,7 @@ test('boots by the configuration that update-grub has written in it', options, a
 })
 
 test('powers off, and leaves a clean file system', options, async () => {
-  await type('poweroff\r')
+  await debian.send('poweroff\r')
   const isGone = async () => !(await xenolith('list')).out.includes('debian')
   await until(isGone, 'it has powered off', COMMAND_SECONDS)
   images.run('qemu-img', 'check', '-q', 'debian.qcow2')

@@ -15,6 +15,7 @@ import { hostCounters, TestServer, until } from '../../src/node/testing/served-h
 import type { DiskInfo } from '../../src/toolstack/device-info.ts'
 import { PROMPT } from './command.ts'
 import { ImageFolder } from './disk-images.ts'
+import { servedConsole } from './served-console.ts'
 
 const images = new ImageFolder()
 const server = await TestServer.start()
@@ -29,19 +30,7 @@ const BOOT_SECONDS = 200
 
 const xenolith = (...argv: string[]) => call(argv, { hostProcess: client })
 
-/** What the console of "web" has shown in its present run. */
-const shown = async () => (await xenolith('console', 'web', '--history')).out
-
-/** Types a line at the prompt, and gives what the console has shown since. */
-async function typed(line: string): Promise<string> {
-  const before = (await shown()).length
-  const console = await client.console('web', 0)
-  console.on('data', () => {})
-  console.write(`${line}\r`)
-  await until(async () => (await shown()).slice(before).includes(`\n${PROMPT}`), line)
-  console.destroy()
-  return (await shown()).slice(before)
-}
+const { shown, typed } = servedConsole(client, 'web')
 
 /** The devices of "web", as a verb that lists them prints them. */
 async function devices<T>(verb: string): Promise<readonly T[]> {

@@ -9,6 +9,7 @@ import { demoGuest } from '../../src/node/debian-guests.ts'
 import { TestServer, until } from '../../src/node/testing/served-host.ts'
 import { PROMPT } from './command.ts'
 import { ImageFolder } from './disk-images.ts'
+import { servedConsole } from './served-console.ts'
 
 const images = new ImageFolder()
 const server = await TestServer.start()
@@ -32,17 +33,7 @@ menuentry 'Second' --id second {
 `
 
 const xenolith = (...argv: string[]) => call(argv, { hostProcess: client })
-const shown = async () => (await xenolith('console', 'own', '--history')).out
-
-async function typed(line: string): Promise<string> {
-  const before = (await shown()).length
-  const console = await client.console('own', 0)
-  console.on('data', () => {})
-  console.write(`${line}\r`)
-  await until(async () => (await shown()).slice(before).includes(`\n${PROMPT}`), line)
-  console.destroy()
-  return (await shown()).slice(before)
-}
+const { shown, send, typed } = servedConsole(client, 'own')
 
 async function makeDisk(): Promise<string> {
   const { kernel, ramdisk } = await demoGuest()
@@ -83,12 +74,9 @@ test('create boots what the disk has, and says what that is', async () => {
 test('a reboot looks at the disk anew', async () => {
   await typed('mkdir -p /mnt; mount -t ext4 /dev/xvda1 /mnt')
   await typed("sed -i 's/default=0/default=second/' /mnt/boot/grub/grub.cfg; umount /mnt")
-  const console = await client.console('own', 0)
-  console.on('data', () => {})
-  console.write('reboot -f\r')
+  await send('reboot -f\r')
   const isAnew = async () => /which=second/.test(await shown())
   await until(isAnew, 'the second entry', BOOT_SECONDS)
-  console.destroy()
   await until(async () => (await shown()).includes(PROMPT), 'the prompt', BOOT_SECONDS)
   assert.match(await typed('cat /proc/cmdline'), /which=second more=yes/)
 })

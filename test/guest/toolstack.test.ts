@@ -8,6 +8,7 @@ import { demoGuest } from '../../src/node/debian-guests.ts'
 import { TestServer, until } from '../../src/node/testing/served-host.ts'
 import type { DomainInfo } from '../../src/toolstack/domain-info.ts'
 import { PROMPT } from './command.ts'
+import { servedConsole } from './served-console.ts'
 
 const server = await TestServer.start()
 after(() => server.stop())
@@ -29,18 +30,7 @@ async function info(domain = 'web'): Promise<DomainInfo> {
   return (JSON.parse(out) as [DomainInfo])[0]
 }
 
-const shown = async (domain = 'web') => (await xenolith('console', domain, '--history')).out
-
-/** Types a line at the prompt, and gives what the console has shown since. */
-async function typed(line: string): Promise<string> {
-  const before = (await shown()).length
-  const console = await client.console('web', 0)
-  console.on('data', () => {})
-  console.write(`${line}\r`)
-  await until(async () => (await shown()).slice(before).includes(`\n${PROMPT}`), line)
-  console.destroy()
-  return (await shown()).slice(before)
-}
+const { shown, typed } = servedConsole(client, 'web')
 
 test('create says the phases, and returns when the domain runs', async () => {
   const { status, out, err } = await xenolith('create', ...SETTINGS)

@@ -17,8 +17,13 @@ const images = new ImageFolder()
 after(() => images.remove())
 
 /** Lets a writer work for some time and kills it; gives the records that it said were safe. */
-async function writeAndKill(spec: string, first: number, ms: number): Promise<number> {
-  const flags = ['--disable-warning=ExperimentalWarning', WRITER, spec, String(first)]
+async function writeAndKill(
+  spec: string,
+  first: number,
+  when: 'now' | 'later',
+  ms: number,
+): Promise<number> {
+  const flags = ['--disable-warning=ExperimentalWarning', WRITER, spec, String(first), when]
   const child = spawn(process.execPath, flags, { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   const { promise: hasStarted, resolve } = Promise.withResolvers<void>()
@@ -45,7 +50,9 @@ for (const format of ['raw', 'qcow2']) {
     } else images.run('qemu-img', 'create', '-q', '-f', format, name, String(DISK_BYTES))
     let safe = 0
     for (let kill = 0; kill < KILLS; kill++) {
-      const now = await writeAndKill(`${images.file(name)},${format},xvda`, safe, (kill * 17) % 90)
+      const spec = `${images.file(name)},${format},xvda`
+      const when = kill % 2 === 0 ? 'later' : 'now'
+      const now = await writeAndKill(spec, safe, when, (kill * 17) % 90)
       assert.ok(now > safe, `nothing was written: kill ${kill}`)
       safe = now
       // 3 is qemu-img's word for clusters that are counted and not used.

@@ -175,7 +175,7 @@ function translateAll(
         const starts = there ? instructionStarts(bits, (linear & -PAGE) + page, there) : []
         return starts.slice(0, 12).map((start) => page + (start & (PAGE - 1)))
       }
-      return [{ ...block, linear: { peek, targetsOf } }]
+      return [{ ...block, linear: { peek, targetsOf, nameOf: String } }]
     }),
   )
   engine.translator.translate(places)

@@ -1,6 +1,7 @@
 // Runs a program on the interpreter and on a machine that translates, slice by slice, and says what
 // differs: registers, flags, memory, executed instructions.
 
+import type { EngineOptions } from '../../src/x86/engine.ts'
 import { differencesOf } from './differences.ts'
 import { translationMode } from '../../src/x86/translator/options.ts'
 import * as L from './layout.ts'
@@ -23,6 +24,11 @@ export interface Difference {
 /** The machines that programs run on, made when they are needed. */
 export class Machines {
   readonly #machines = new Map<string, ProgramMachine>()
+  readonly #options: EngineOptions
+
+  constructor(options: EngineOptions = {}) {
+    this.#options = options
+  }
 
   /** The machine that a program is interpreted on. */
   interpreter(bits: 32 | 64): ProgramMachine {
@@ -37,7 +43,7 @@ export class Machines {
   #get(key: string, bits: 32 | 64, mode: string): ProgramMachine {
     const known = this.#machines.get(key)
     if (known) return known
-    const machine = new ProgramMachine(bits, translationMode(mode))
+    const machine = new ProgramMachine(bits, translationMode(mode), this.#options)
     this.#machines.set(key, machine)
     return machine
   }

@@ -15,16 +15,41 @@ const MODE = process.env['XENOLITH_TRANSLATE']
 /** Failures that are described. */
 const MOST_FAILURES = 3
 
-test(`${PROGRAMS} random programs do what they do interpreted, from seed ${SEED} on`, () => {
-  const machines = new Machines()
+/** What differs when random programs run on some machines. */
+function failuresOf(machines: Machines, programs: number): string[] {
   const failures: string[] = []
-  for (let seed = SEED; seed < SEED + PROGRAMS && failures.length < MOST_FAILURES; seed++) {
+  for (let seed = SEED; seed < SEED + programs && failures.length < MOST_FAILURES; seed++) {
     const made = programOf(seed)
     const difference = compare(machines, MODE ? { ...made, mode: MODE } : made)
     if (difference)
       failures.push(`tools/translator-fuzz --seed ${seed} --programs 1: ${difference.found[0]}`)
   }
-  assert.deepEqual(failures, [])
+  return failures
+}
+
+test(`${PROGRAMS} random programs do what they do interpreted, from seed ${SEED} on`, () => {
+  assert.deepEqual(failuresOf(new Machines(), PROGRAMS), [])
+})
+
+test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () => {
+  const machines = new Machines({ regionLimits: { bytes: 0, regions: 0 } })
+  assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
+  const evicted = ([32, 64] as const).flatMap((bits) =>
+    (['hot', 'always'] as const).map(
+      (translation) => machines.get(bits, translation).engine.translator.counters.evicted,
+    ),
+  )
+  assert.ok(
+    evicted.every((count) => count > 0),
+    `given up: ${evicted.join(', ')}`,
+  )
+})
+
+test(`so do ${PROGRAMS / 4} where decoded code is forgotten after every few blocks`, () => {
+  const machines = new Machines({ arenaBytes: 16 << 10 })
+  assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
+  const { code } = machines.get(64, 'hot').engine
+  assert.ok(code.flushes > PROGRAMS / 20, `forgotten ${code.flushes} times`)
 })
 
 test('a program is the same whenever it is made', () => {

@@ -13,6 +13,7 @@ import {
   EFER_NXE,
   EFER_SCE,
 } from '../../src/x86/mmu/walker.ts'
+import type { EngineOptions } from '../../src/x86/engine.ts'
 import type { TranslationMode } from '../../src/x86/translator/options.ts'
 import type { Block } from '../../src/x86/interpreter/code-cache.ts'
 import * as S from '../../src/x86/state.ts'
@@ -45,8 +46,8 @@ export class ProgramMachine extends BareMachine {
   readonly #state: Uint8Array
   readonly #next = new Uint8Array(L.RAM_BYTES)
 
-  constructor(bits: 32 | 64, mode: TranslationMode) {
-    super(L.RAM_BYTES, bits, ALL_FEATURES, mode)
+  constructor(bits: 32 | 64, mode: TranslationMode, options: EngineOptions = {}) {
+    super(L.RAM_BYTES, bits, ALL_FEATURES, mode, options)
     this.bits = bits
     this.onPortWrite = (port, value) => {
       if (port === L.PORT_EXIT) this.cpu.requestExit()
@@ -261,7 +262,7 @@ export class ProgramMachine extends BareMachine {
       const page = Math.floor((end - 1) / PAGE) * PAGE
       return targets.of((linear & -PAGE) + page, 0, end - page).map((target) => page + target)
     }
-    return [{ ...found, linear: { peek, targetsOf } }]
+    return [{ ...found, linear: { peek, targetsOf, nameOf: String } }]
   }
 
   /** Are interrupts enabled. */

@@ -1,5 +1,8 @@
 // Multiplication and division of 64 bits: modular exponentiation with products of 128 bits, and
-// Euclid's greatest common divisor. A unit is 100 of each.
+// Euclid's greatest common divisor. A unit is 100 of each. Only for 64 bits: elsewhere it would be
+// another program.
+
+#ifdef __x86_64__
 
 #include "program.h"
 
@@ -38,3 +41,5 @@ uint64_t run_divide(uint64_t size) {
   }
   return sum;
 }
+
+#endif

@@ -5,10 +5,16 @@
 #include <string.h>
 #include "program.h"
 
+#ifdef __x86_64__
+#define IN_64_BITS(X) X(divide)
+#else
+#define IN_64_BITS(X)
+#endif
+
 #define PROGRAMS(X)                                                                              \
-  X(bytecode) X(chase) X(copy) X(core) X(crc32) X(divide) X(hash) X(indirect) X(libm) X(matmul)  \
-  X(nbody) X(pages) X(recursion) X(sha256) X(sieve) X(single) X(sort) X(strings) X(syscalls)     \
-  X(text)
+  X(bytecode) X(chase) X(copy) X(core) X(crc32) X(hash) X(indirect) X(libm) X(matmul) X(nbody)   \
+  X(pages) X(recursion) X(sha256) X(sieve) X(single) X(sort) X(strings) X(syscalls) X(text)      \
+  IN_64_BITS(X)
 
 #define DECLARE(name) Program run_##name;
 #define ENTRY(name) {#name, run_##name},

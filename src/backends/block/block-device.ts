@@ -12,6 +12,7 @@ import type { XenstoreClient } from '../xenstore/client.ts'
 import { BlkifRing } from './blkif-ring.ts'
 import { type BlockDeviceDescription, blockPaths, writeBlockTree } from './device-tree.ts'
 import { type DiskImage, SECTOR } from './disk-image.ts'
+import { Flusher } from './flusher.ts'
 import { GuestPages } from './guest-pages.ts'
 import { MAX_QUEUES, MAX_RING_PAGE_ORDER, type QueueTerms, readTerms } from './negotiation.ts'
 import { BlockQueue } from './queue.ts'
@@ -32,6 +33,11 @@ export interface BlockDeviceOptions {
   readonly hasDiscard?: boolean
   /** Offer persistent grants; false if not given: copying costs the guest more than mapping us. */
   readonly hasPersistentGrants?: boolean
+  /**
+   * Makes a host go on that has nothing to do. If it is given nobody waits for the disk's flushes;
+   * it is not where time is virtual.
+   */
+  readonly wakeHost?: (() => void) | undefined
   /** Told once of a frontend that breaks the protocol, and once of an image that fails. */
   readonly onComplaint?: (text: string) => void
 }
@@ -52,6 +58,7 @@ export class BlockDevice {
   readonly #options: BlockDeviceOptions
   readonly #paths: ReturnType<typeof blockPaths>
   readonly #xenbus: XenbusBackend
+  readonly #flusher: Flusher
   #queues: BlockQueue[] = []
   #pages: GuestPages | undefined
   #isClosed = false
@@ -63,6 +70,12 @@ export class BlockDevice {
     this.vdev = options.vdev
     this.devid = options.devid
     this.#paths = blockPaths(options.domid, options.devid)
+    const { wakeHost } = options
+    const onIdle = () => {
+      this.#wakeQueues()
+      wakeHost?.()
+    }
+    this.#flusher = new Flusher(options.image, wakeHost && onIdle)
     writeBlockTree(options.xenstore, this.#description())
     this.#xenbus = new XenbusBackend({
       store: options.xenstore,
@@ -70,9 +83,7 @@ export class BlockDevice {
       device: {
         offer: () => this.#offer(),
         connect: () => this.#connect(),
-        connected: () => {
-          for (const queue of this.#queues) queue.wake()
-        },
+        connected: () => this.#wakeQueues(),
         disconnect: () => this.#disconnect(),
       },
       onComplaint: (text) => options.onComplaint?.(`disk ${this.vdev}: ${text}`),
@@ -149,6 +160,7 @@ export class BlockDevice {
     this.#pages = new GuestPages(hypervisor, domid, isPersistent)
     const requests = new Requests({
       image,
+      flusher: this.#flusher,
       pages: this.#pages,
       counters: this.counters,
       onTrouble: (why) => this.#xenbus.complain('image', why),
@@ -185,6 +197,10 @@ export class BlockDevice {
     if (typeof channel === 'number') return `event channel ${terms.port} cannot be bound`
     queue.channel = channel
     return undefined
+  }
+
+  #wakeQueues(): void {
+    for (const queue of this.#queues) queue.wake()
   }
 
   #disconnect(): void {

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { inflateRawSync } from 'node:zlib'
 import { UserError } from '../../base/errors.ts'
-import type { DiskImage } from './disk-image.ts'
+import { type DiskImage, flushNow } from './disk-image.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { type ImageFiles, type ImageFormat, openImage } from './open-image.ts'
 import { type ByteStorage, ImageError } from './storage.ts'
@@ -109,7 +109,7 @@ function exercise(bytes: Uint8Array, format: ImageFormat): string {
       if (isWritable) attempt(() => open.discard(at, 16384))
     }
     if (open.size >= 512) attempt(() => open.read(open.size - 512, buffer.subarray(0, 512)))
-    if (isWritable) attempt(() => open.flush())
+    if (isWritable) attempt(() => flushNow(open))
     attempt(() => open.close())
   }
   return ''

@@ -1,7 +1,7 @@
 // A disk whose writes stay in memory and end with it (`snapshot=1`): the image below is only read.
 
 import type { DiskImage } from './disk-image.ts'
-import { ImageError } from './storage.ts'
+import { type ByteStorage, ImageError } from './storage.ts'
 
 const BLOCK = 65536
 /** A guest may fill so much of the host's memory. */
@@ -51,7 +51,9 @@ export class OverlayImage implements DiskImage {
   }
 
   /** There is nothing that could survive. */
-  flush(): void {}
+  flushSteps(): Iterable<ByteStorage> {
+    return []
+  }
 
   close(): void {
     this.#blocks.clear()

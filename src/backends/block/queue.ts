@@ -5,8 +5,8 @@
 
 import type { Hypervisor } from '../../xen/hypervisor.ts'
 import type { HostChannel } from '../../xen/host-services.ts'
-import type { BlkifRing } from './blkif-ring.ts'
-import type { Requests } from './requests.ts'
+import type { BlkifRing, RingRequest } from './blkif-ring.ts'
+import type { Outcome, Requests } from './requests.ts'
 
 /** After so much work in one go others get their turn. */
 const TURN_BYTES = 8 * 2 ** 20
@@ -65,15 +65,24 @@ export class BlockQueue {
         continue
       }
       if (bytes >= TURN_BYTES || count >= TURN_REQUESTS) break
+      // The device wakes its queues when the flush is over.
+      if (this.#requests.isBusy) return this.#publish()
       const request = this.#ring.take()
-      const done = this.#requests.run(request)
-      bytes += done.bytes
-      // Frontends expect what they asked for, not how they put it.
-      const operation = request.indirect?.operation ?? request.operation
-      this.#ring.answer(request.id, operation, done.status)
+      const outcome = this.#requests.run(request, (late) => {
+        if (this.channel) this.#answer(request, late)
+      })
+      if (!outcome) continue
+      bytes += outcome.bytes
+      this.#answer(request, outcome)
     }
     this.#publish()
     this.wake()
+  }
+
+  #answer(request: RingRequest, { status }: Outcome): void {
+    // Frontends expect what they asked for, not how they put it.
+    const operation = request.indirect?.operation ?? request.operation
+    this.#ring.answer(request.id, operation, status)
   }
 
   #publish(): void {

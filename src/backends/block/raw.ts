@@ -28,8 +28,8 @@ export class RawImage implements DiskImage {
 
   discard(): void {}
 
-  flush(): void {
-    this.#storage.flush()
+  *flushSteps(): Iterable<ByteStorage> {
+    yield this.#storage
   }
 
   close(): void {

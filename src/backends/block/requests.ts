@@ -16,7 +16,8 @@ import {
   BLKIF_RSP_OKAY,
 } from '../../xen/abi/blkif.ts'
 import { decodeSegments, type RingRequest, type Segment, SEGMENT_BYTES } from './blkif-ring.ts'
-import { type DiskImage, SECTOR } from './disk-image.ts'
+import { type DiskImage, flushNow, SECTOR } from './disk-image.ts'
+import type { Flusher } from './flusher.ts'
 import type { GuestPages } from './guest-pages.ts'
 
 const PAGE = 4096
@@ -37,8 +38,15 @@ export interface DiskCounters {
   errors: number
 }
 
+/** What became of a request: a BLKIF_RSP_ status, and the bytes that were moved for it. */
+export interface Outcome {
+  readonly status: number
+  readonly bytes: number
+}
+
 export interface RequestsOptions {
   readonly image: DiskImage
+  readonly flusher: Flusher
   readonly pages: GuestPages
   readonly counters: DiskCounters
   /** Told of each request that failed for a reason that is the image's or its storage's. */
@@ -47,6 +55,7 @@ export interface RequestsOptions {
 
 export class Requests {
   readonly #image: DiskImage
+  readonly #flusher: Flusher
   readonly #pages: GuestPages
   readonly #counters: DiskCounters
   readonly #onTrouble: (why: string) => void
@@ -56,26 +65,37 @@ export class Requests {
 
   constructor(options: RequestsOptions) {
     this.#image = options.image
+    this.#flusher = options.flusher
     this.#pages = options.pages
     this.#counters = options.counters
     this.#onTrouble = options.onTrouble
   }
 
-  /** Does what is asked. Gives a BLKIF_RSP_ status; takes the bytes moved into account. */
-  run(request: RingRequest): { readonly status: number; readonly bytes: number } {
-    let result = { status: BLKIF_RSP_ERROR as number, bytes: 0 }
-    try {
-      result = this.#run(request)
-    } catch (error) {
-      // A full disk, a read error, a damaged image: this request's failure, not the host's.
-      if (error instanceof Bug || !(error instanceof Error)) throw error
-      this.#onTrouble(error.message)
-    }
-    if (result.status !== BLKIF_RSP_OKAY) this.#counters.errors++
-    return result
+  /** A flush is under way: no request may be run. */
+  get isBusy(): boolean {
+    return this.#flusher.isBusy
   }
 
-  #run(request: RingRequest): { status: number; bytes: number } {
+  /** Does what is asked. Undefined if that takes a flush that is under way: `later` is called then. */
+  run(request: RingRequest, later: (outcome: Outcome) => void): Outcome | undefined {
+    try {
+      const outcome = this.#run(request, later)
+      if (outcome && outcome.status !== BLKIF_RSP_OKAY) this.#counters.errors++
+      return outcome
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  /** A full disk, a read error, a damaged image: that request's failure, not the host's. */
+  #failed(error: unknown): Outcome {
+    if (error instanceof Bug || !(error instanceof Error)) throw error
+    this.#onTrouble(error.message)
+    this.#counters.errors++
+    return FAILED
+  }
+
+  #run(request: RingRequest, later: (outcome: Outcome) => void): Outcome | undefined {
     const operation = request.indirect?.operation ?? request.operation
     const isIndirect = request.operation === BLKIF_OP_INDIRECT
     switch (operation) {
@@ -84,7 +104,7 @@ export class Requests {
         return this.#transfer(request, operation === BLKIF_OP_WRITE)
       case BLKIF_OP_WRITE_BARRIER:
       case BLKIF_OP_FLUSH_DISKCACHE:
-        return isIndirect ? FAILED : this.#flush(request)
+        return isIndirect ? FAILED : this.#flush(request, later)
       case BLKIF_OP_DISCARD:
         return isIndirect ? FAILED : this.#discard(request)
       default:
@@ -92,7 +112,7 @@ export class Requests {
     }
   }
 
-  #transfer(request: RingRequest, isWrite: boolean): { status: number; bytes: number } {
+  #transfer(request: RingRequest, isWrite: boolean): Outcome {
     if (isWrite && this.#image.isReadOnly) return FAILED
     const segments = this.#segmentsOf(request)
     if (!segments) return FAILED
@@ -120,21 +140,26 @@ export class Requests {
   }
 
   /** Both orders of a barrier hold by themselves: requests are done one after the other. */
-  #flush(request: RingRequest): { status: number; bytes: number } {
+  #flush(request: RingRequest, later: (outcome: Outcome) => void): Outcome | undefined {
     let bytes = 0
     if (request.segmentCount > 0) {
       if (this.#image.isReadOnly) return FAILED
-      this.#image.flush()
+      flushNow(this.#image)
       const written = this.#transfer(request, true)
       if (written.status !== BLKIF_RSP_OKAY) return written
       bytes = written.bytes
     }
-    this.#image.flush()
-    this.#counters.flushes++
-    return { status: BLKIF_RSP_OKAY, bytes }
+    const flushed = (): Outcome => {
+      this.#counters.flushes++
+      return { status: BLKIF_RSP_OKAY, bytes }
+    }
+    const isUnderWay = this.#flusher.flush((error) => {
+      later(error === undefined ? flushed() : this.#failed(error))
+    })
+    return isUnderWay ? undefined : flushed()
   }
 
-  #discard({ sector, discardSectors = -1 }: RingRequest): { status: number; bytes: number } {
+  #discard({ sector, discardSectors = -1 }: RingRequest): Outcome {
     if (this.#image.discardGranularity === 0) return { status: BLKIF_RSP_EOPNOTSUPP, bytes: 0 }
     if (this.#image.isReadOnly || !this.#contains(sector, discardSectors)) return FAILED
     this.#image.discard(sector * SECTOR, discardSectors * SECTOR)

@@ -1,6 +1,7 @@
-// What an image lies in: bytes in a row, such as a file. Access is synchronous on purpose: a page
-// that the host's cache holds comes in a microsecond or two, where a thread pool takes tens, and a
-// run in virtual time must not depend on when a disk answers.
+// What an image lies in: bytes in a row, such as a file. Reading and writing are synchronous on purpose:
+// a page that the host's cache holds comes in a microsecond or two, where a thread pool takes tens, and
+// a run in virtual time must not depend on when a disk answers. A flush waits for the medium itself, so
+// there are both kinds of it.
 
 /** Bytes in a row that grow where somebody writes behind their end. */
 export interface ByteStorage {
@@ -13,6 +14,8 @@ export interface ByteStorage {
   write(offset: number, bytes: Uint8Array): void
   /** Returns when everything written has reached the medium, so that no power failure undoes it. */
   flush(): void
+  /** As flush, while others go on; rejects with what flush would throw. It may be closed meanwhile. */
+  flushLater?(): Promise<void>
   close(): void
 }
 

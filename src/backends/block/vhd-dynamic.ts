@@ -1,12 +1,16 @@
 // The blocks of a dynamic VHD: a table tells in which sector of the file each block of the disk
 // starts, or that it is not there and reads as zeros. A block begins with a bitmap of its sectors.
 // New blocks go to the end of the file, and the footer behind them. The table is written when the
-// guest flushes, after the blocks: a power failure leaves blocks unused, never garbage in use.
+// guest flushes, after the blocks: a power failure leaves blocks unused, never garbage in use. A block
+// that the guest has discarded is no longer in the table; when that is on the medium its place is used
+// again, until the image is closed: nothing in the file tells of it.
 
-import { type DiskImage, SECTOR } from './disk-image.ts'
+import { type DiskImage, flushNow, SECTOR } from './disk-image.ts'
 import { type ByteStorage, ImageError, readExactly, readPadded } from './storage.ts'
 
 const UNUSED = 0xffffffff
+/** What all programs make. Larger blocks are not discarded: to use one again means to write zeros to it. */
+const LARGEST_DISCARDED = 2 * 2 ** 20
 
 export interface VhdDynamicLayout {
   readonly size: number
@@ -20,7 +24,7 @@ export class VhdDynamicImage implements DiskImage {
   readonly format = 'vhd'
   readonly size: number
   readonly isReadOnly: boolean
-  readonly discardGranularity = 0
+  readonly discardGranularity: number
   readonly #storage: ByteStorage
   readonly #layout: VhdDynamicLayout
   readonly #table: DataView<ArrayBuffer>
@@ -28,8 +32,12 @@ export class VhdDynamicImage implements DiskImage {
   /** Blocks whose bitmap has every bit set. */
   readonly #full = new Set<number>()
   readonly #dirty = new Set<number>()
+  /** Places of blocks that were discarded: since the last flush, and before it. */
+  #dropped: number[] = []
+  readonly #free: number[] = []
   /** Where the next block goes. */
   #end: number
+  #isClosed = false
 
   constructor(storage: ByteStorage, layout: VhdDynamicLayout) {
     const { size, blockBytes, tableEntries, tableOffset } = layout
@@ -37,6 +45,7 @@ export class VhdDynamicImage implements DiskImage {
     this.#layout = layout
     this.size = size
     this.isReadOnly = storage.isReadOnly
+    this.discardGranularity = blockBytes <= LARGEST_DISCARDED ? blockBytes : 0
     const isPowerOfTwo = (blockBytes & (blockBytes - 1)) === 0
     if (blockBytes < 4096 || blockBytes > 2 ** 28 || !isPowerOfTwo) {
       throw new ImageError(`Its blocks cannot have ${blockBytes} bytes.`)
@@ -60,29 +69,46 @@ export class VhdDynamicImage implements DiskImage {
 
   write(offset: number, bytes: Uint8Array): void {
     for (const { block, at, start, end } of this.#pieces(offset, bytes.length)) {
-      const place = this.#placeOf(block) ?? this.#append(block)
+      const place = this.#placeOf(block) ?? this.#allocate(block)
       this.#fillBitmap(block, place)
       this.#storage.write(place + this.#bitmapBytes + at, bytes.subarray(start, end))
     }
   }
 
-  discard(): void {}
-
-  flush(): void {
-    this.#storage.flush()
-    if (this.#dirty.size === 0) return
-    for (const block of this.#dirty) {
-      const entry = new Uint8Array(this.#table.buffer, block * 4, 4)
-      this.#storage.write(this.#layout.tableOffset + block * 4, entry)
+  discard(offset: number, length: number): void {
+    const { blockBytes } = this.#layout
+    if (this.discardGranularity === 0) return
+    // The last block of the disk may be a part of one.
+    const isToEnd = offset + length >= this.size
+    const last = (offset + length) / blockBytes
+    const end = isToEnd ? Math.ceil(last) : Math.floor(last)
+    for (let block = Math.ceil(offset / blockBytes); block < end; block++) {
+      const place = this.#placeOf(block)
+      if (place === undefined) continue
+      this.#table.setUint32(block * 4, UNUSED)
+      this.#dirty.add(block)
+      this.#full.delete(block)
+      this.#dropped.push(place)
     }
-    this.#storage.flush()
+  }
+
+  *flushSteps(): Iterable<ByteStorage> {
+    yield this.#storage
+    if (this.#dirty.size === 0 || this.#isClosed) return
+    for (const [first, end] of runsOf(this.#dirty)) {
+      const entries = new Uint8Array(this.#table.buffer, first * 4, (end - first) * 4)
+      this.#storage.write(this.#layout.tableOffset + first * 4, entries)
+    }
+    yield this.#storage
     this.#dirty.clear()
+    this.#free.push(...this.#dropped.splice(0))
   }
 
   close(): void {
     try {
-      if (!this.isReadOnly) this.flush()
+      if (!this.isReadOnly) flushNow(this)
     } finally {
+      this.#isClosed = true
       this.#storage.close()
     }
   }
@@ -94,8 +120,27 @@ export class VhdDynamicImage implements DiskImage {
     return sector * SECTOR
   }
 
-  /** A block at the end, where the footer was; the footer goes behind it. */
-  #append(block: number): number {
+  /** A place for a block that is not there: its sectors are zeros, and its bitmap is full. */
+  #allocate(block: number): number {
+    const place = this.#reuse() ?? this.#append()
+    this.#full.add(block)
+    this.#table.setUint32(block * 4, place / SECTOR)
+    this.#dirty.add(block)
+    return place
+  }
+
+  /** The place of a block that was discarded. */
+  #reuse(): number | undefined {
+    const place = this.#free.pop()
+    if (place === undefined) return undefined
+    const bytes = new Uint8Array(this.#bitmapBytes + this.#layout.blockBytes)
+    bytes.fill(0xff, 0, this.#bitmapBytes)
+    this.#storage.write(place, bytes)
+    return place
+  }
+
+  /** One at the end, where the footer was; the footer goes behind it. */
+  #append(): number {
     const place = this.#end
     if (place / SECTOR >= UNUSED) throw new ImageError('It cannot grow any further.')
     const end = place + this.#bitmapBytes + this.#layout.blockBytes
@@ -104,10 +149,7 @@ export class VhdDynamicImage implements DiskImage {
     const old = new Uint8Array(Math.max(SECTOR, this.#bitmapBytes + SECTOR))
     old.fill(0xff, 0, this.#bitmapBytes)
     this.#storage.write(place, old)
-    this.#full.add(block)
     this.#end = end
-    this.#table.setUint32(block * 4, place / SECTOR)
-    this.#dirty.add(block)
     return place
   }
 
@@ -152,4 +194,15 @@ export class VhdDynamicImage implements DiskImage {
       start = end
     }
   }
+}
+
+/** Numbers as runs of neighbours: the first, and the one behind the last. */
+function runsOf(numbers: ReadonlySet<number>): [first: number, end: number][] {
+  const runs: [number, number][] = []
+  for (const number of [...numbers].sort((a, b) => a - b)) {
+    const run = runs.at(-1)
+    if (run?.[1] === number) run[1]++
+    else runs.push([number, number + 1])
+  }
+  return runs
 }

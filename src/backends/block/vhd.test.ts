@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { flushNow } from './disk-image.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { openVhd } from './vhd.ts'
 
@@ -43,7 +44,7 @@ for (const create of [
         const bytes = new Uint8Array((1 + ((i * 37) % 300)) * 512).fill(round * 20 + i + 1)
         image.write(sector * 512, bytes)
         mirror.set(bytes, sector * 512)
-        if (i % 5 === 0) image.flush()
+        if (i % 5 === 0) flushNow(image)
       }
       const all = new Uint8Array(size)
       image.read(0, all)
@@ -55,6 +56,54 @@ for (const create of [
     }
   })
 }
+
+test('what is discarded reads as zeros, and its place is used again after a flush', options, () => {
+  const block = 2 * 2 ** 20
+  qemuImg('create', '-q', '-f', 'vpc', '-o', 'force_size=on', 'x.vhd', '15M')
+  const { storage, image } = open('x.vhd')
+  assert.equal(image.discardGranularity, block)
+  const mirror = new Uint8Array(image.size)
+  const write = (at: number, length: number, value: number) => {
+    const bytes = new Uint8Array(length).fill(value)
+    image.write(at, bytes)
+    mirror.set(bytes, at)
+  }
+  const check = () => {
+    const all = new Uint8Array(image.size)
+    image.read(0, all)
+    assert.deepEqual(all, mirror)
+  }
+  write(0, image.size, 1)
+  flushNow(image)
+  const full = storage.size
+  // Two blocks whole, and the half of one on either side, which stay.
+  image.discard(block / 2, 3 * block)
+  mirror.fill(0, block, 3 * block)
+  check()
+  // The table on the medium still leads to the old places: they are not written to.
+  const before = storage.contents()
+  write(block, 512, 2)
+  assert.deepEqual(storage.contents().subarray(0, full - 512), before.subarray(0, full - 512))
+  assert.equal(storage.size, full + block + 512)
+  flushNow(image)
+  write(2 * block + 4096, 512, 3)
+  assert.equal(storage.size, full + block + 512)
+  check()
+  // The last block is half of one.
+  image.discard(7 * block, block / 2)
+  mirror.fill(0, 7 * block)
+  check()
+  image.close()
+  writeFileSync(file('x.vhd'), storage.contents())
+  writeFileSync(file('mirror.raw'), mirror)
+  qemuImg('compare', '-q', '-f', 'vpc', '-F', 'raw', 'x.vhd', 'mirror.raw')
+  const map = JSON.parse(qemuImg('map', '--output=json', '-f', 'vpc', 'x.vhd')) as {
+    data: boolean
+    length: number
+  }[]
+  const held = map.filter(({ data }) => data).reduce((sum, { length }) => sum + length, 0)
+  assert.equal(held, 7 * block)
+})
 
 test('what qemu-img wrote is read', options, () => {
   const bytes = new Uint8Array(17 * 2 ** 20)

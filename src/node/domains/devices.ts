@@ -7,7 +7,7 @@ import type { DiskSpec } from '../../toolstack/disk-spec.ts'
 import type { GuestFile } from '../../toolstack/guest-file/guest-file.ts'
 import { virtualDeviceNumber } from '../../toolstack/virtual-device.ts'
 import type { VifConfig } from '../../toolstack/vif-config.ts'
-import type { RunningDomain } from '../host.ts'
+import type { RunningDomain } from '../running-domain.ts'
 import type { ManagedDomain } from './managed-domain.ts'
 
 /** As long as libxl waits for a guest to let go of a device. */

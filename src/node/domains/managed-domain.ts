@@ -3,7 +3,7 @@
 
 import { UserError } from '../../base/errors.ts'
 import type { GuestFile } from '../../toolstack/guest-file/guest-file.ts'
-import type { RunningDomain } from '../host.ts'
+import type { RunningDomain } from '../running-domain.ts'
 
 export class ManagedDomain {
   /** What it is made from; `config-update` changes it for the next start. */

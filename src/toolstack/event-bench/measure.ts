@@ -4,7 +4,8 @@
 
 import { Bug } from '../../base/errors.ts'
 import type { EventAbiName } from '../../xen/event-abi.ts'
-import { MOST_EVENT_CHANNELS, type XenHost } from '../xen-host.ts'
+import { MOST_EVENT_CHANNELS } from '../guest-limits.ts'
+import type { XenHost } from '../xen-host.ts'
 import { type EventRun, type EventRunResult, runEventGuest } from './event-guest.ts'
 import { sendCost } from './send-cost.ts'
 import { jainIndex, percentile } from './statistics.ts'

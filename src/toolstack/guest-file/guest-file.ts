@@ -8,7 +8,7 @@ import { ArgumentError, readPygrubArguments } from '../bootloader/pygrub-argumen
 import { SpecError, type SpecRemark } from '../device-spec.ts'
 import { type DiskSpec, parseDiskSpec } from '../disk-spec.ts'
 import { parseVifSpec, type VifConfig } from '../vif-config.ts'
-import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../xen-host.ts'
+import { LEAST_EVENT_CHANNELS, MOST_EVENT_CHANNELS } from '../guest-limits.ts'
 import { type Diagnostic, GuestFileError } from './diagnostic.ts'
 import { KEYS, keyNamed } from './keys.ts'
 import { parseSettings, type Setting } from './parser.ts'

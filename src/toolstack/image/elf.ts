@@ -1,6 +1,6 @@
 // Reads ELF files of x86 (System V gABI, chapters 4 and 5): the header, program headers, section
 // headers with their names, and the raw notes. Everything a Xen loader needs, nothing a linker
-// does: no symbols, no relocations, no big-endian files.
+// does: no relocations, no big-endian files. Symbols are read by symbols/elf-symbols.ts.
 
 import { CheckedBytes, rejectImage } from './checked-bytes.ts'
 
@@ -13,6 +13,7 @@ export const PT_NOTE = 4
 export const PF_X = 1
 export const PF_W = 2
 export const PF_R = 4
+export const SHT_SYMTAB = 2
 export const SHT_NOTE = 7
 export const SHT_NOBITS = 8
 
@@ -36,6 +37,8 @@ export interface ElfSection {
   readonly addr: bigint
   readonly offset: bigint
   readonly size: bigint
+  /** Index of another section; of a symbol table, that with the names. */
+  readonly link: number
 }
 
 export interface ElfNote {
@@ -167,7 +170,7 @@ function readSections(
   if (shoff === 0) return []
   const entrySize = file.u16(tail + 4, 'e_shentsize')
   if (entrySize < (wide ? 64 : 40)) file.damaged(`e_shentsize ${entrySize} is too small.`)
-  const header = (i: number): Omit<ElfSection, 'name'> & { nameOffset: number; link: number } => {
+  const header = (i: number): Omit<ElfSection, 'name'> & { nameOffset: number } => {
     const at = shoff + i * entrySize
     const what = `section header ${i}`
     const word = (place64: number, place32: number): bigint =>
@@ -190,7 +193,7 @@ function readSections(
   const claimedNames = file.u16(tail + 8, 'e_shstrndx')
   const names = headers[claimedNames === SHN_XINDEX ? (headers[0]?.link ?? 0) : claimedNames]
   const text = names && names.type !== SHT_NOBITS ? rangeOf(file, names, 'the section names') : null
-  return headers.map(({ nameOffset, link: _, ...rest }) => ({
+  return headers.map(({ nameOffset, ...rest }) => ({
     name: text ? stringAt(text, nameOffset) : '',
     ...rest,
   }))

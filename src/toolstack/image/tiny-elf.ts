@@ -12,6 +12,9 @@ export interface TinySegment {
 export interface TinySection {
   readonly name: string
   readonly type: number
+  readonly flags?: bigint
+  /** Index of another section; the first that is given has index 1. */
+  readonly link?: number
   readonly data: Uint8Array
 }
 
@@ -69,14 +72,20 @@ export function tinyElf({ bits, entry = 0n, segments, sections = [] }: TinyElf):
   }
   for (const { at, data } of bodies) out.at(at, data)
   if (!hasSections) return out.finish(end)
-  const section = (name: number, type: number, offset: number, size: number): void => {
+  const section = (
+    name: number,
+    type: number,
+    offset: number,
+    size: number,
+    { flags = 0n, link = 0 }: Pick<TinySection, 'flags' | 'link'> = {},
+  ): void => {
     out.long(name)
     out.long(type)
-    out.word(0n)
+    out.word(flags)
     out.word(0n)
     out.word(BigInt(offset))
     out.word(BigInt(size))
-    out.long(0)
+    out.long(link)
     out.long(0)
     out.word(1n)
     out.word(0n)
@@ -85,7 +94,7 @@ export function tinyElf({ bits, entry = 0n, segments, sections = [] }: TinyElf):
   section(0, 0, 0, 0)
   let name = 1
   for (const [i, one] of sections.entries()) {
-    section(name, one.type, sectionOffsets[i] as number, one.data.length)
+    section(name, one.type, sectionOffsets[i] as number, one.data.length, one)
     name += one.name.length + 1
   }
   section(0, 3, namesOffset, names.length)

@@ -3,6 +3,10 @@
 // frame finds the blocks it overlaps, and then all blocks of the frame are dropped. A dropped
 // block's records stay where they are with a handler that leaves, so that links to them, and a
 // processor that is in the middle of one, notice. Their room is only used again after a flush.
+//
+// The arena that records lie in has a large part, and two small ones that are filled in turns when all
+// was forgotten, before the large one is filled again: whoever looked for the block that did not fit
+// may still be reading the record it came from, wherever that lies.
 
 import type { HostMemory } from '../memory/host-memory.ts'
 import { type BlockBuilder, type Built, MAX_BLOCK_RECORDS } from './block-builder.ts'
@@ -12,6 +16,7 @@ import { FIRST_REGION, HANDLER_DEAD } from './handlers.ts'
 import { RECORD_SIZE, REC_HANDLER } from './record.ts'
 
 const PAGE_SHIFT = 12
+const MAX_BLOCK_BYTES = MAX_BLOCK_RECORDS * RECORD_SIZE
 
 /** A block of decoded instructions. */
 export interface Block extends Chained<Block> {
@@ -30,9 +35,10 @@ export interface Block extends Chained<Block> {
 export class CodeCache {
   readonly #memory: HostMemory
   readonly #builder: BlockBuilder
-  readonly #arena: number
-  /** Bytes of one half of the arena. */
-  readonly #half: number
+  /** Where the small parts of the arena begin, where the large one does, and where it ends. */
+  readonly #spares: readonly [number, number]
+  readonly #main: number
+  readonly #arenaEnd: number
   readonly #blocks = new BlockTable<Block>()
   readonly #hints = new BlockHints()
   readonly #frames = new Map<number, Block[]>()
@@ -42,11 +48,13 @@ export class CodeCache {
   readonly #forgetAll: () => void
   readonly #dropped: () => void
   readonly #regionDropped: (index: number) => void
+  /** Where the next record goes, and where the part of the arena ends that is being filled. */
   #next: number
   #end: number
   blocksBuilt = 0
   instructionsDecoded = 0
   invalidations = 0
+  blocksDropped = 0
   flushes = 0
 
   /**
@@ -70,10 +78,13 @@ export class CodeCache {
     this.#forgetAll = forgetAll
     this.#dropped = dropped
     this.#regionDropped = regionDropped
-    this.#half = arenaBytes >>> 1
-    this.#arena = memory.allocate(arenaBytes, 64, 'decoded code')
-    this.#next = this.#arena
-    this.#end = this.#arena + this.#half
+    const arena = memory.allocate(arenaBytes, 64, 'decoded code')
+    const spare = Math.max(Math.ceil(MAX_BLOCK_BYTES / 64) * 64, (arenaBytes >>> 12) << 6)
+    this.#spares = [arena, arena + spare]
+    this.#main = arena + 2 * spare
+    this.#arenaEnd = arena + arenaBytes
+    this.#next = arena
+    this.#end = this.#main - spare
     this.#hasCode = new Uint8Array(memory.size / 4096)
   }
 
@@ -86,6 +97,14 @@ export class CodeCache {
   /** As known, where it was looked up lately. */
   hint(host: number, mode: number): number {
     return this.#hints.find(host, mode)
+  }
+
+  /** The block at a host address has not been seen running, as far as the translator knows. */
+  cool(host: number, mode: number): void {
+    const block = this.#blocks.get(host, mode)
+    if (!block) return
+    block.heat = 0
+    block.looks = 0
   }
 
   /** Does the frame of a host address hold decoded code, so that writes must be told. */
@@ -115,7 +134,7 @@ export class CodeCache {
   }
 
   #build(host: number, mode: number, features: ReadonlySet<string>, nextPage: () => number): Block {
-    if (this.#next + MAX_BLOCK_RECORDS * RECORD_SIZE > this.#end) this.flush()
+    if (this.#next + MAX_BLOCK_BYTES > this.#end) this.#findRoom()
     let crossed = -1
     const built: Built | undefined = this.#builder.build(this.#next, host, mode, features, () => {
       crossed = nextPage()
@@ -141,6 +160,13 @@ export class CodeCache {
     this.#register(block, host)
     if (built.isCrossing) this.#register(block, crossed)
     return block
+  }
+
+  /** Goes on in the large part of the arena, or forgets everything if that is full. */
+  #findRoom(): void {
+    if (this.#end === this.#arenaEnd) return this.flush()
+    this.#next = this.#main
+    this.#end = this.#arenaEnd
   }
 
   #register(block: Block, host: number): void {
@@ -178,6 +204,7 @@ export class CodeCache {
 
   /** Makes a block's records leave. It stays listed with its frames until they are written. */
   #drop(block: Block): void {
+    this.blocksDropped++
     const { u32 } = this.#memory
     for (let i = 0; i < block.records; i++) {
       const at = (block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2
@@ -198,19 +225,16 @@ export class CodeCache {
     }
   }
 
-  /**
-   * Forgets all blocks. Their room is used again after the next flush only: whoever looked for
-   * a block may still be reading the record it came from.
-   */
+  /** Forgets all blocks. */
   flush(): void {
     this.#blocks.clear()
     this.#hints.forgetAll()
     this.#frames.clear()
     this.#hasCode.fill(0)
-    const isFirst = this.#end === this.#arena + this.#half
-    this.#next = isFirst ? this.#end : this.#arena
-    this.#end = this.#next + this.#half
     this.flushes++
+    const [first, second] = this.#spares
+    this.#next = this.flushes % 2 === 0 ? first : second
+    this.#end = this.#next + second - first
     this.#forgetAll()
   }
 }

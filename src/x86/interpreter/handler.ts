@@ -28,6 +28,10 @@ export interface Handler {
   readonly alone: number
   /** It calls nothing that comes back: all of that happens in the slow form. */
   isPlain: boolean
+  /** It was seen to change arithmetic flags. */
+  setsFlags: boolean
+  /** In regions it wants them in two variables before it, since it only changes them sometimes. */
+  wantsStoredFlags: boolean
   /** The translator cannot do without calls here. */
   isUntranslatable: boolean
 }

@@ -132,6 +132,8 @@ export class Handlers {
       slow: 0,
       alone: this.#next++,
       isPlain: false,
+      setsFlags: false,
+      wantsStoredFlags: false,
       isUntranslatable: false,
     }
     this.#byKey.set(key, handler)

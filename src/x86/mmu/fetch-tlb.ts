@@ -14,6 +14,7 @@ export class FetchTlb {
   #isEmpty = true
   /** The mapping that was found last outlives address spaces. */
   isGlobal = false
+  fills = 0
 
   /** Host offset of a linear address that code of a privilege may be fetched from, or -1. */
   find(lo: number, hi: number, isUser: boolean): number {
@@ -33,6 +34,7 @@ export class FetchTlb {
     words[at + 1] = hi
     words[at + 2] = host | (isGlobal ? GLOBAL : 0)
     this.#isEmpty = false
+    this.fills++
   }
 
   /** Forgets the page of an address. */

@@ -31,6 +31,8 @@ const CR0_KNOWN = 0xe005003f | 0
 const CR4_UMIP = 1 << 11
 const CR4_FSGSBASE = 1 << 16
 const EFER_FFXSR = 1 << 14
+/** Automatic IBRS: nothing to do where nothing is executed speculatively. */
+const EFER_AIBRSE = 1 << 21
 /** CR4 bits that exist with a feature only. */
 const CR4_FEATURES: readonly (readonly [number, string])[] = [
   [CR4_UMIP, 'umip'],
@@ -125,6 +127,7 @@ export function writeEfer(cpu: Cpu, value: bigint): void {
   let known = EFER_SCE | EFER_LME | EFER_LMA
   if (cpu.features.has('nx')) known |= EFER_NXE
   if (cpu.features.has('ffxsr')) known |= EFER_FFXSR
+  if (cpu.features.has('auto_ibrs')) known |= EFER_AIBRSE
   if (value >> 32n !== 0n || Number(value) & ~known) throw new GuestFault(GP)
   const next = Number(value)
   const old = cpu.efer

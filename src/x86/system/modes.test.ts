@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
 import { CR0_PE, CR0_PG, EFER_LMA } from '../mmu/walker.ts'
 import * as S from '../state.ts'
+import { ALL_FEATURES } from '../testing/bare-machine.ts'
 import { CODE, SystemMachine, TABLES } from '../testing/system-machine.ts'
 import { startProcessor } from './reset.ts'
 
@@ -222,6 +223,18 @@ test('control registers refuse what cannot be', () => {
     assert.equal(entry?.vector, 13, source)
     assert.equal(entry.words(1)[0], 0n, source)
   }
+})
+
+test('automatic IBRS is enabled where the processor has it', () => {
+  const source = 'mov ecx, 0xc0000080\nrdmsr\nbts eax, 21\nwrmsr\nrdmsr\nhlt'
+  const without = new Set([...ALL_FEATURES].filter((name) => name !== 'auto_ibrs'))
+  const has = new SystemMachine(64)
+  has.load(CODE, assemble(source, 64, CODE))
+  assert.equal(has.cpu.run(100).reason, 'halt')
+  assert.equal(has.cpu.registerLow(S.RAX) & (1 << 21), 1 << 21)
+  const hasNot = new SystemMachine(64, without)
+  hasNot.load(CODE, assemble(source, 64, CODE))
+  assert.equal(hasNot.runToHandler()?.vector, 13)
 })
 
 test('privileged instructions at level 3 are #GP(0)', () => {

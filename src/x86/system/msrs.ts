@@ -8,6 +8,7 @@ import { writeEfer } from './control-registers.ts'
 
 const GP = 13
 
+const IA32_TSC_ADJUST = 0x3b
 export const IA32_SYSENTER_CS = 0x174
 export const IA32_SYSENTER_ESP = 0x175
 export const IA32_SYSENTER_EIP = 0x176
@@ -43,7 +44,7 @@ export function readMsr(cpu: Cpu, index: number): bigint {
   const field = FIELDS.get(index)
   if (field) return cpu.getU64(field[0])
   if (index === IA32_XSS && cpu.features.has('xsaves')) return cpu.getU64(S.XSS)
-  const value = cpu.host.readMsr(index)
+  const value = isShown(cpu, index) ? cpu.host.readMsr(index) : undefined
   if (value === undefined) throw new GuestFault(GP)
   return value
 }
@@ -63,5 +64,10 @@ export function writeMsr(cpu: Cpu, index: number, value: bigint): void {
     if (value !== 0n) throw new GuestFault(GP)
     return cpu.setU64(S.XSS, value)
   }
-  if (!cpu.host.writeMsr(index, value)) throw new GuestFault(GP)
+  if (!isShown(cpu, index) || !cpu.host.writeMsr(index, value)) throw new GuestFault(GP)
+}
+
+/** What the host keeps for all processors, only those have that say so. */
+function isShown(cpu: Cpu, index: number): boolean {
+  return index !== IA32_TSC_ADJUST || cpu.features.has('tsc_adjust')
 }

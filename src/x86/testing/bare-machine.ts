@@ -3,7 +3,7 @@
 
 import type { CpuHost } from '../cpu-host.ts'
 import { Cpu } from '../cpu.ts'
-import { Engine } from '../engine.ts'
+import { Engine, type EngineOptions } from '../engine.ts'
 import { HostMemory } from '../memory/host-memory.ts'
 import { CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE, EFER_LMA, EFER_LME } from '../mmu/walker.ts'
 import * as S from '../state.ts'
@@ -57,9 +57,10 @@ export class BareMachine {
     codeSize: 16 | 32 | 64 = 64,
     features: ReadonlySet<string> = ALL_FEATURES,
     mode: TranslationMode = testedMode(),
+    options: EngineOptions = {},
   ) {
     this.memory = new HostMemory(ramBytes + (176 << 20))
-    this.engine = new Engine(this.memory, mode)
+    this.engine = new Engine(this.memory, mode, options)
     this.ram = this.memory.allocate(ramBytes, 4096, 'ram')
     const base = this.ram >>> 12
     const frames = ramBytes >>> 12

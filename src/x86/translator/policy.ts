@@ -3,13 +3,11 @@
 // values were measured; for tests they are drawn from a seed, so that regions of all sizes come and go
 // at all times.
 
+import { REGION_PLACES } from '../interpreter/handlers.ts'
 import type { PlanLimits } from './region-plan.ts'
 
 export interface Policy {
-  /**
-   * Instructions that have run, as far as samples tell, where a block is translated: several times
-   * what a region costs. With less, a boot spends more on regions than it gains.
-   */
+  /** Instructions that have run, as far as samples tell, where a block is translated. */
   readonly hot: number
   /**
    * When it is looked at again: more of the code around it is known by then, callees have become
@@ -34,16 +32,24 @@ export interface Policy {
   readonly slicesAlways: boolean
   /** Bytes for decoded code: what does not fit has all of it forgotten, regions as well. */
   readonly arenaBytes: number
+  /** What regions may take together. */
+  readonly regionLimits: RegionLimits
   /** How large the next region may be: the first at a place, or one in place of another. */
   readonly limits: (isFirst: boolean) => PlanLimits
 }
 
+export interface RegionLimits {
+  /** Bytes of their modules, and regions: beyond them, some are given up. */
+  readonly bytes: number
+  readonly regions: number
+}
+
 /** What a region has at most: at first, and when it has been seen running often. */
 const FIRST: PlanLimits = { nodes: 32, instructions: 200, callee: 16 }
-const LATER: PlanLimits = { nodes: 192, instructions: 1200, callee: 48 }
+const LATER: PlanLimits = { nodes: 192, instructions: 1200, callee: 100 }
 
 const MEASURED: Policy = {
-  hot: 250_000,
+  hot: 80_000,
   again: [10_000_000, 100_000_000],
   worthwhileGrowth: 1.25,
   batch: 16,
@@ -54,8 +60,12 @@ const MEASURED: Policy = {
   mostSlice: 131_072,
   sampling: 1,
   slicesAlways: false,
-  // Decoded code of a whole system.
-  arenaBytes: 128 << 20,
+  // Decoded code of a whole system. A small boot takes 14 MiB; with ever new code (tools/bench
+  // code-memory) it lasts for ten minutes, and what runs then is made again in a second or two.
+  arenaBytes: 56 << 20,
+  // V8's machine code takes three times as much as the modules that it is made from, which it keeps;
+  // with what is decoded, all of it stays below 150 MiB.
+  regionLimits: { bytes: 12 << 20, regions: REGION_PLACES - 1024 },
   limits: (isFirst) => (isFirst ? FIRST : LATER),
 }
 
@@ -83,6 +93,7 @@ export function policyOf(seed: number | undefined): Policy {
     sampling: below(2 ** 32),
     slicesAlways: true,
     arenaBytes: between(8, 128) << 20,
+    regionLimits: { bytes: between(64 << 10, 16 << 20), regions: between(20, 10_000) },
     limits: () => ({
       nodes: between(1, 256),
       instructions: between(1, 1600),

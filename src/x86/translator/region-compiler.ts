@@ -12,7 +12,7 @@ import { declareNestedCall } from './nested-calls.ts'
 import type { TranslatorOptions } from './options.ts'
 import { Learned, Region } from './region.ts'
 import { declarePageFinder } from './region-pages.ts'
-import { type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
+import { pageOf, type Plan, Planner, type PlanLimits, type Surroundings } from './region-plan.ts'
 
 /**
  * Attempts teach each other what a region needs. Where flags are wanted is found going backwards, a
@@ -27,6 +27,8 @@ export interface Wanted {
   /** Record of its first instruction, and host address of that. */
   readonly rec: number
   readonly start: number
+  /** What profilers show it as. */
+  readonly name: string
   /** The place in the table of handlers that it gets. */
   readonly index: number
   /** Where it keeps what it knows of other pages: see region-pages.ts. */
@@ -44,10 +46,12 @@ export interface Made {
   readonly instructions: number
   /** Records where others may begin, behind instructions that the interpreter executes. */
   readonly continuations: readonly number[]
+  /** Where its blocks begin, as far as they lie on the page of its entry: offsets from that. */
+  readonly starts: readonly number[]
 }
 
 /** There is no region. */
-export const NOTHING: Made = { size: 0, instructions: 0, continuations: [] }
+export const NOTHING: Made = { size: 0, instructions: 0, continuations: [], starts: [] }
 
 export interface Compiled {
   /** The module that has them; undefined if there are none. */
@@ -101,7 +105,7 @@ export class RegionCompiler {
     const plan = this.#plan(wanted)
     if (!plan) return { ...NOTHING, continuations: [wanted.rec + R.RECORD_SIZE] }
     if (sizeOf(plan) <= wanted.leastSize) return NOTHING
-    const func = module.declare(HANDLER_PARAMS, [], `region_${wanted.start.toString(16)}`)
+    const func = module.declare(HANDLER_PARAMS, [], wanted.name)
     const region = this.#emit(module, func, helpers, wanted, plan)
     if (!region) return NOTHING
     module.element(wanted.index, [func])
@@ -109,6 +113,7 @@ export class RegionCompiler {
       size: sizeOf(region.plan),
       instructions: region.plan.instructions,
       continuations: [...region.continuations],
+      starts: region.plan.nodes.map(({ start }) => start).filter((start) => pageOf(start) === 0),
     }
   }
 
@@ -136,6 +141,7 @@ export class RegionCompiler {
         f.unreachable()
         return true
       }
+      if (attempts === 0) learned.expect(plan)
       attempts++
       this.#attempts++
       learned.isStoredEverywhere = attempts > PATIENT_ATTEMPTS

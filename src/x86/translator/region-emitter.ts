@@ -53,16 +53,16 @@ export class RegionEmitter extends RecordEmitter {
 
   /** To be called before the instruction is emitted. */
   prepare(): void {
-    if (this.region.learned.storedBefore.has(this.instruction.rec)) this.regionFlags.flushStored()
+    if (this.instruction.handler.wantsStoredFlags) this.regionFlags.flushStored()
   }
 
   /** The flags have to be in their two variables before this instruction. */
   wantStored(): void {
     if (this.region.flagState.kind === 'stored') return
-    const { storedBefore } = this.region.learned
+    const { handler } = this.instruction
     // If they were, the instruction itself has changed them since.
-    if (storedBefore.has(this.instruction.rec)) this.#exclude()
-    storedBefore.add(this.instruction.rec)
+    if (handler.wantsStoredFlags) this.#exclude()
+    handler.wantsStoredFlags = true
     this.region.isIncomplete = true
   }
 

@@ -88,6 +88,7 @@ export class RegionFlags extends Flags {
 
   #produce(state: FlagState): void {
     const { e } = this
+    e.instruction.handler.setsFlags = true
     if (e.f.level === e.level) e.region.flagState = state
     else {
       // In an arm: which flags hold after it is known at run time only.

@@ -38,9 +38,7 @@ const CPU = 1
 
 /** What an attempt to emit a region has found out for the next one. */
 export class Learned {
-  /** Records of instructions before which the flags are wanted in their two variables. */
-  readonly storedBefore = new Set<number>()
-  /** Nodes at whose start they are wanted there. */
+  /** Nodes at whose start the flags are wanted in their two variables. */
   readonly #storedAt = new Set<number>()
   /** They are wanted at every node: what wants them lies too far from where they are set. */
   isStoredEverywhere = false
@@ -51,6 +49,19 @@ export class Learned {
 
   isStoredAt({ start }: Node): boolean {
     return this.isStoredEverywhere || this.#storedAt.has(start)
+  }
+
+  /** What can be told before the first attempt: who wants the flags as its node found them. */
+  expect({ nodes }: Plan): void {
+    const passing = new Set<Node>()
+    for (const node of nodes.toReversed()) {
+      const first = node.instructions.find(({ handler: h }) => h.setsFlags || h.wantsStoredFlags)
+      if (first && !first.handler.wantsStoredFlags) continue
+      const isNext = (to: Node) => !to.isMerge && !to.isLook && passing.has(to)
+      if (!first && !node.continuation && ![...node.targets.values()].some(isNext)) continue
+      passing.add(node)
+      if (node.isMerge || node.isLoop) this.wantStoredAt(node)
+    }
   }
 
   wantStoredAt({ start }: Node): void {

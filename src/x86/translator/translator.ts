@@ -2,6 +2,7 @@
 // handlers, and their places there into the first records of the blocks. From then on whoever comes
 // to a block runs the region; nothing else knows that there are two kinds of code.
 
+import type { EngineOptions } from '../engine.ts'
 import type { Block, CodeCache } from '../interpreter/code-cache.ts'
 import {
   FIRST_REGION,
@@ -12,11 +13,13 @@ import {
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { BranchTargets } from './branch-targets.ts'
+import { Coverage, SHARE_OF_BLOCK } from './coverage.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
+import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
 import type { TranslatorOptions } from './options.ts'
-import type { Policy } from './policy.ts'
+import type { Policy, RegionLimits } from './policy.ts'
 import type { Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
@@ -28,6 +31,8 @@ interface Place {
   readonly start: number
   readonly mode: number
   readonly linear: LinearCode
+  /** The block that begins there, unless the place is in the middle of one. */
+  readonly block?: Block
 }
 
 /** A region that is being made at a place. */
@@ -41,7 +46,12 @@ export interface LinearCode {
   readonly peek: (offset: number) => number
   /** Where the indirect branch that ends at an offset was seen to go. */
   readonly targetsOf: Surroundings['targetsOf']
+  /** How people call the code at an offset. */
+  readonly nameOf: (offset: number) => string
 }
+
+/** How much of the limits is left when regions are given up: a part, or that would be done often. */
+const REMAINDER = 3 / 4
 
 export class Translator {
   readonly #memory: HostMemory
@@ -56,7 +66,13 @@ export class Translator {
   readonly #pages: number
   /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
+  /** Where each begins: its record, and host address and mode of that instruction. */
+  readonly #begins: (Pick<Place, 'rec' | 'start' | 'mode'> | undefined)[] = []
+  readonly #regions = new RegionMemory()
+  readonly #limits: RegionLimits
+  readonly #nowMs: () => number
   readonly #free: number[] = []
+  readonly #coverage = new Coverage()
   /** Blocks that were seen running since all were forgotten last, by their first records. */
   readonly #seen = new Set<number>()
   /** Places that wait, and samples since the first of them came. */
@@ -71,9 +87,14 @@ export class Translator {
     attempts: 0,
     failures: 0,
     live: 0,
+    /** Whose blocks were dropped, and those that were given up to keep within the limits. */
+    dropped: 0,
+    evicted: 0,
     bytes: 0,
     instructions: 0,
     modules: 0,
+    /** That making regions took, as far as somebody gave a clock. */
+    milliseconds: 0,
   }
 
   constructor(
@@ -82,9 +103,11 @@ export class Translator {
     code: () => CodeCache,
     options: TranslatorOptions,
     policy: Policy,
-    countsExits: boolean,
+    { countsExits, nowMs, regionLimits = policy.regionLimits }: EngineOptions,
   ) {
-    if (countsExits) this.exits = new ExitCounters(memory)
+    this.#limits = regionLimits
+    this.#nowMs = nowMs ?? (() => 0)
+    if (countsExits === true) this.exits = new ExitCounters(memory)
     this.#options = options
     this.#policy = policy
     this.#memory = memory
@@ -98,6 +121,11 @@ export class Translator {
   /** The handler that a record has, or would have if no region began there. */
   original(index: number): number {
     return index < FIRST_REGION ? index : (this.#originals[index - FIRST_REGION] as number)
+  }
+
+  /** Bytes of the modules that have regions which are still there. */
+  get liveBytes(): number {
+    return this.#regions.bytes
   }
 
   /** Is it of interest which blocks are seen running. */
@@ -115,10 +143,11 @@ export class Translator {
     return this.#options.translation === 'always'
   }
 
-  /** A block was looked up, in eager translation. */
-  met(block: Block, linear: () => LinearCode): void {
-    if (block.heat++ !== 0 || block.isCrossing) return
-    this.translate([{ ...block, linear: linear() }])
+  /** A block was looked up, in eager translation. True if regions have come or gone for it. */
+  met(block: Block, linear: () => LinearCode): boolean {
+    if (block.heat++ !== 0 || block.isCrossing) return false
+    this.translate([placeOf(block, linear())])
+    return true
   }
 
   /** A block was seen running, without its being a sample. */
@@ -133,13 +162,27 @@ export class Translator {
   sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
     if (!this.isOn) return true
     this.#seen.add(block.rec)
-    block.heat += instructions
-    if (block.heat >= this.#threshold(block)) {
-      block.looks++
-      if (!block.isCrossing) this.#waiting.push({ ...block, linear: linear() })
-    }
+    const owner = this.#ownerOf(block)
+    if (owner) this.#heat(owner, instructions, linear)
+    this.#heat(block, owner ? instructions * SHARE_OF_BLOCK : instructions, linear)
     if (this.#waiting.length > 0) this.#wait()
+    const region = this.#regionAt((owner ?? block).rec)
+    if (region >= 0) this.#regions.saw(region)
     return this.#regionAt(block.rec) >= 0
+  }
+
+  /** The block that another region begins with which has this one in its middle, on the same page. */
+  #ownerOf(block: Block): Block | undefined {
+    if (this.#regionAt(block.rec) >= 0) return undefined
+    const entry = this.#coverage.entryOf(block)
+    return entry && this.#regionAt(entry.rec) >= 0 ? entry : undefined
+  }
+
+  #heat(block: Block, instructions: number, linear: () => LinearCode): void {
+    block.heat += instructions
+    if (block.heat < this.#threshold(block)) return
+    block.looks++
+    if (!block.isCrossing) this.#waiting.push(placeOf(block, linear()))
   }
 
   /** Heat at which a block is looked at. */
@@ -162,6 +205,14 @@ export class Translator {
    * instructions in them that are left to the interpreter.
    */
   translate(places: readonly Place[]): void {
+    const start = this.#nowMs()
+    this.#translate(places)
+    this.counters.milliseconds += this.#nowMs() - start
+  }
+
+  #translate(places: readonly Place[]): void {
+    this.#makeRoom()
+    this.#regions.begin()
     let left = Math.max(this.#policy.mostPlaces, places.length)
     for (let next = places; next.length > 0 && left > 0; ) {
       const requests = this.#requests(next.slice(0, left))
@@ -169,6 +220,26 @@ export class Translator {
       left -= requests.length
       next = this.#install(requests, this.#compiler.compile(requests))
     }
+  }
+
+  /** Gives up regions that were not seen running lately, if there are too many. */
+  #makeRoom(): void {
+    const { bytes, regions } = this.#limits
+    if (this.#regions.bytes <= bytes && this.counters.live <= regions) return
+    for (const region of this.#regions.excess(bytes * REMAINDER, regions * REMAINDER)) {
+      this.#evict(region)
+    }
+  }
+
+  /** From now on a region's first block is interpreted, until it is hot again. */
+  #evict(region: number): void {
+    const begin = this.#begins[region]
+    if (begin && this.#regionAt(begin.rec) === region) {
+      this.#memory.u32[begin.rec >>> 2] = this.#originals[region] as number
+      this.#code().cool(begin.start, begin.mode)
+    }
+    this.#remove(FIRST_REGION + region)
+    this.counters.evicted++
   }
 
   /** Asks for regions at places where there can be some, each with a place in the table. */
@@ -187,7 +258,8 @@ export class Translator {
       const leastSize = size * this.#policy.worthwhileGrowth
       const around = this.#surroundings(place)
       const pagesAt = this.#pagesOf(index)
-      requests.push({ rec, start, index, pagesAt, limits, leastSize, around, place })
+      const name = place.linear.nameOf(start & (PAGE - 1))
+      requests.push({ rec, start, name, index, pagesAt, limits, leastSize, around, place })
     }
     return requests
   }
@@ -213,12 +285,17 @@ export class Translator {
     this.counters.attempts += attempts
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
-    for (const [i, { rec, index, place }] of requests.entries()) {
-      const { size, instructions, continuations: behind } = made[i] as Made
-      if (isThere && size > 0) this.#begin(rec, index, size, instructions)
-      else this.#free.push(index)
+    const begun: number[] = []
+    for (const [i, { index, place }] of requests.entries()) {
+      const { size, instructions, continuations: behind, starts } = made[i] as Made
+      if (isThere && size > 0) {
+        this.#begin(place, index, size, instructions)
+        begun.push(index - FIRST_REGION)
+        this.#cover(place, starts)
+      } else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
+    if (bytes && begun.length > 0) this.#regions.add(begun, bytes.length)
     return continuations
   }
 
@@ -236,16 +313,25 @@ export class Translator {
     return true
   }
 
-  #begin(rec: number, index: number, size: number, instructions: number): void {
+  #begin({ rec, start, mode }: Place, index: number, size: number, instructions: number): void {
     const before = this.#memory.u32[rec >>> 2] as number
     this.#originals[index - FIRST_REGION] = this.original(before)
     this.#sizes[index - FIRST_REGION] = size
+    this.#begins[index - FIRST_REGION] = { rec, start, mode }
     this.#memory.u32[rec >>> 2] = index
     this.#memory.u8.fill(0, this.#pagesOf(index), this.#pagesOf(index) + PAGES_SIZE)
-    if (before >= FIRST_REGION) this.dropped(before)
+    if (before >= FIRST_REGION) this.#remove(before)
     this.counters.regions++
     this.counters.live++
     this.counters.instructions += instructions
+  }
+
+  /** Notes where the blocks of a region begin. */
+  #cover({ block, start }: Place, starts: readonly number[]): void {
+    if (!block) return
+    const page = pageOf(start)
+    const hosts = starts.map((offset) => page + offset)
+    this.#coverage.add(block, hosts)
   }
 
   /** The place of a record in the middle of a block, if it is an instruction worth a region. */
@@ -256,13 +342,13 @@ export class Translator {
     if (length === 0 || !previous || previous.row.attributes.has('end')) return []
     const isWorthIt = (u8[rec + R.REC_LEFT] as number) >= this.#policy.leastContinuation
     if (!isWorthIt || this.#regionAt(rec) >= 0) return []
-    const start = ((from.start & -PAGE) >>> 0) + (u16[(rec + R.REC_END) >>> 1] as number) - length
+    const start = pageOf(from.start) + (u16[(rec + R.REC_END) >>> 1] as number) - length
     return [{ rec, start, mode: from.mode, linear: from.linear }]
   }
 
   /** The code around a place. Calls are followed to other pages if it is worth it. */
   #surroundings({ start, mode, linear }: Place): Surroundings {
-    const page = (start & -PAGE) >>> 0
+    const page = pageOf(start)
     const { u16, u32 } = this.#memory
     const find = (offset: number, isCall: boolean) => {
       if (offset >= 0 && offset < PAGE) return this.#code().known(page + offset, mode)
@@ -274,9 +360,17 @@ export class Translator {
     return { find, targetsOf: linear.targetsOf }
   }
 
-  /** The block that a region begins with has been dropped, or has another one: its place is free. */
+  /** The block that a region begins with has been dropped. */
   dropped(index: number): void {
+    this.#remove(index)
+    this.counters.dropped++
+  }
+
+  /** Nothing leads to a region any more: its place is free. */
+  #remove(index: number): void {
     this.#handlers.removeRegion(index)
+    this.#regions.remove(index - FIRST_REGION)
+    this.#begins[index - FIRST_REGION] = undefined
     this.#free.push(index)
     this.counters.live--
   }
@@ -289,10 +383,24 @@ export class Translator {
   /** All blocks have been dropped. */
   forgetAll(): void {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
+    this.#regions.clear()
+    this.#begins.length = 0
     this.#free.length = 0
     this.#waiting.length = 0
     this.#seen.clear()
+    this.#coverage.clear()
     this.#next = FIRST_REGION
+    this.counters.dropped += this.counters.live
     this.counters.live = 0
   }
+}
+
+function placeOf(block: Block, linear: LinearCode): Place {
+  const { rec, start, mode } = block
+  return { rec, start, mode, linear, block }
+}
+
+/** Host address of the page that a host address lies on. */
+function pageOf(host: number): number {
+  return (host & -PAGE) >>> 0
 }

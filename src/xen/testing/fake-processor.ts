@@ -174,6 +174,8 @@ export class FakeApic implements VcpuApic {
     this.written.push([offset, BigInt(value)])
   }
 
+  tscChanged(): void {}
+
   reset(): void {
     this.raised.clear()
   }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { constants, inflateRawSync, zstdDecompressSync } from 'node:zlib'
+import { flushNow } from '../disk-image.ts'
 import { MemoryStorage } from '../memory-storage.ts'
 import { RawImage } from '../raw.ts'
 import { ImageError } from '../storage.ts'
@@ -158,7 +159,7 @@ for (const { title, create, sectors, hasBacking, isPacked, hasSnapshot } of CASE
           const bytes = patterned(count * 512, next)
           image.write(start * 512, bytes)
           mirror.set(bytes, start * 512)
-        } else if (what === 6) image.flush()
+        } else if (what === 6) flushNow(image)
         else if (what === 7 && !isPacked) {
           image.discard(start * 512, count * 512)
           // As far as the image did it: what it shows now must be what was there, or zeros.
@@ -187,12 +188,33 @@ for (const { title, create, sectors, hasBacking, isPacked, hasSnapshot } of CASE
   })
 }
 
+test(
+  'an image that is closed in the middle of a flush is whole, with all that was written',
+  options,
+  () => {
+    qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', 'x', '8M')
+    for (let step = 1; step <= 3; step++) {
+      const next = generator(step)
+      const { storage, image } = open('x')
+      for (let i = 0; i < 100; i++) image.write(next(2000) * 4096, patterned(4096, next))
+      const all = new Uint8Array(image.size)
+      image.read(0, all)
+      const steps = image.flushSteps()[Symbol.iterator]()
+      for (let i = 0; i < step; i++) steps.next()
+      image.close()
+      assert.equal(steps.next().done, true)
+      writeFileSync(file('x'), storage.contents())
+      check('x', all)
+    }
+  },
+)
+
 test('what is not flushed may be lost, but the image stays whole', options, () => {
   qemuImg('create', '-q', '-f', 'qcow2', '-o', 'cluster_size=4k', 'x', '8M')
   const next = generator(7)
   const { storage, image } = open('x')
   for (let i = 0; i < 200; i++) image.write(next(2000) * 4096, patterned(4096, next))
-  image.flush()
+  flushNow(image)
   const flushed = new Uint8Array(image.size)
   image.read(0, flushed)
   for (let i = 0; i < 200; i++) image.discard(next(2000) * 4096, 8192)

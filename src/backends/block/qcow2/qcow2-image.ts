@@ -7,7 +7,7 @@
 //
 // Left out: making snapshots, writing compressed clusters, resizing.
 
-import type { DiskImage } from '../disk-image.ts'
+import { type DiskImage, flushNow } from '../disk-image.ts'
 import { type ByteStorage, ImageError, readPadded } from '../storage.ts'
 import { clustersUsed, CompressedClusters } from './compressed.ts'
 import { AUTOCLEAR_FIELD, INCOMPATIBLE_FIELD, type Inflate, type Qcow2Header } from './header.ts'
@@ -43,6 +43,7 @@ export class Qcow2Image implements DiskImage {
   /** Clusters of the file that nothing uses once the tables are written. */
   #dropped: number[] = []
   #isBroken = false
+  #isClosed = false
 
   /** @throws ImageError if it cannot be written although `storage` can, or its tables are damaged */
   constructor(storage: ByteStorage, header: Qcow2Header, inflate: Inflate, below?: DiskImage) {
@@ -119,25 +120,33 @@ export class Qcow2Image implements DiskImage {
     })
   }
 
-  flush(): void {
-    if (this.#refcounts) this.#guard((refcounts) => this.#flush(refcounts))
+  *flushSteps(): Iterable<ByteStorage> {
+    if (!this.#refcounts) return
+    const steps = this.#flush(this.#refcounts)
+    for (;;) {
+      const step = this.#guard(() => steps.next())
+      if (step.done) return
+      yield step.value
+      if (this.#isClosed) return
+    }
   }
 
   close(): void {
     try {
-      if (!this.isReadOnly && !this.#isBroken) this.flush()
+      if (!this.isReadOnly && !this.#isBroken) flushNow(this)
     } finally {
+      this.#isClosed = true
       this.#storage.close()
       this.#below?.close()
     }
   }
 
   /** Does what changes the image. When its structure is found damaged, nothing is changed again. */
-  #guard(change: (refcounts: Refcounts) => void): void {
+  #guard<T>(change: (refcounts: Refcounts) => T): T {
     if (!this.#refcounts) throw new ImageError('It is read-only.')
     if (this.#isBroken) throw new ImageError('It was found damaged before.')
     try {
-      change(this.#refcounts)
+      return change(this.#refcounts)
     } catch (error) {
       if (error instanceof ImageError) this.#markCorrupt()
       throw error
@@ -210,19 +219,20 @@ export class Qcow2Image implements DiskImage {
   /** What waits for a flush is bounded. */
   #makeRoom(refcounts: Refcounts): void {
     const isFull = this.#l2.isFull && this.#l2.isDirty
-    if (isFull || this.#dropped.length >= MOST_DROPPED) this.#flush(refcounts)
+    if (!isFull && this.#dropped.length < MOST_DROPPED) return
+    for (const storage of this.#flush(refcounts)) storage.flush()
   }
 
-  #flush(refcounts: Refcounts): void {
+  *#flush(refcounts: Refcounts): Generator<ByteStorage, void, void> {
     refcounts.writeBlocks()
-    this.#storage.flush()
+    yield this.#storage
     if (refcounts.isTableDirty) {
       refcounts.writeTable()
-      this.#storage.flush()
+      yield this.#storage
     }
     if (this.#l2.isDirty) {
       this.#l2.write()
-      this.#storage.flush()
+      yield this.#storage
     }
     // Only now may they be used for something else.
     const dropped = this.#dropped

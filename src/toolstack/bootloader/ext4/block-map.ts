@@ -43,25 +43,28 @@ export function blockMap(source: ByteSource, sb: Superblock, inode: Inode, block
 
 type Add = (logical: number, physical: number, count: number) => void
 
-class ExtentTree {
-  readonly #source: ByteSource
-  readonly #sb: Superblock
-  readonly #inode: Inode
-  readonly #blocks: number
-  readonly #add: Add
+/** The map of one file's blocks in whichever form it has. */
+class MapWalk {
+  protected readonly source: ByteSource
+  protected readonly sb: Superblock
+  protected readonly inode: Inode
+  protected readonly blocks: number
+  protected readonly add: Add
 
   constructor(source: ByteSource, sb: Superblock, inode: Inode, blocks: number, add: Add) {
-    this.#source = source
-    this.#sb = sb
-    this.#inode = inode
-    this.#blocks = blocks
-    this.#add = add
+    this.source = source
+    this.sb = sb
+    this.inode = inode
+    this.blocks = blocks
+    this.add = add
   }
+}
 
+class ExtentTree extends MapWalk {
   walk(): void {
-    const depth = viewOf(this.#inode.block).getUint16(6, true)
-    if (depth > DEEPEST_TREE) throw damaged(this.#inode)
-    this.#node(this.#inode.block, depth)
+    const depth = viewOf(this.inode.block).getUint16(6, true)
+    if (depth > DEEPEST_TREE) throw damaged(this.inode)
+    this.#node(this.inode.block, depth)
   }
 
   #node(bytes: Uint8Array, depth: number): void {
@@ -70,16 +73,16 @@ class ExtentTree {
     const most = view.getUint16(4, true)
     const fits = HEADER_SIZE + most * ENTRY_SIZE <= bytes.length && entries <= most
     if (view.getUint16(0, true) !== EXTENT_MAGIC || !fits || view.getUint16(6, true) !== depth) {
-      throw damaged(this.#inode)
+      throw damaged(this.inode)
     }
     let before = -1
     for (let i = 0; i < entries; i++) {
       const at = HEADER_SIZE + i * ENTRY_SIZE
       const logical = view.getUint32(at, true)
       // In order: so a tree that leads back to itself ends, at the latest, with the budget of reads.
-      if (logical <= before) throw damaged(this.#inode)
+      if (logical <= before) throw damaged(this.inode)
       before = logical
-      if (logical >= this.#blocks) return
+      if (logical >= this.blocks) return
       if (depth === 0) this.#leaf(view, at, logical)
       else this.#child(view, at, depth - 1)
     }
@@ -89,21 +92,21 @@ class ExtentTree {
     const length = view.getUint16(at + 4, true)
     if (length > MOST_INITIALISED) return
     const physical = view.getUint32(at + 8, true) + view.getUint16(at + 6, true) * 2 ** 32
-    if (length === 0) throw damaged(this.#inode)
-    this.#add(logical, physical, Math.min(length, this.#blocks - logical))
+    if (length === 0) throw damaged(this.inode)
+    this.add(logical, physical, Math.min(length, this.blocks - logical))
   }
 
   #child(view: DataView, at: number, depth: number): void {
     const block = view.getUint32(at + 4, true) + view.getUint16(at + 8, true) * 2 ** 32
-    const { blockSize } = this.#sb
-    const bytes = this.#source.read(block * blockSize, blockSize)
-    const seed = this.#inode.checksumSeed
+    const { blockSize } = this.sb
+    const bytes = this.source.read(block * blockSize, blockSize)
+    const seed = this.inode.checksumSeed
     if (seed !== undefined) {
       const tail = HEADER_SIZE + viewOf(bytes).getUint16(4, true) * ENTRY_SIZE
       const isRight =
         tail + 4 <= bytes.length &&
         crc32c(seed, bytes.subarray(0, tail)) === viewOf(bytes).getUint32(tail, true)
-      if (!isRight) throw damaged(this.#inode, 'a block of its map has a wrong checksum')
+      if (!isRight) throw damaged(this.inode, 'a block of its map has a wrong checksum')
     }
     this.#node(bytes, depth)
   }
@@ -112,45 +115,31 @@ class ExtentTree {
 const DIRECT_BLOCKS = 12
 const LEVELS = 3
 
-class IndirectMap {
-  readonly #source: ByteSource
-  readonly #sb: Superblock
-  readonly #inode: Inode
-  readonly #blocks: number
-  readonly #add: Add
-
-  constructor(source: ByteSource, sb: Superblock, inode: Inode, blocks: number, add: Add) {
-    this.#source = source
-    this.#sb = sb
-    this.#inode = inode
-    this.#blocks = blocks
-    this.#add = add
-  }
-
+class IndirectMap extends MapWalk {
   walk(): void {
-    const view = viewOf(this.#inode.block)
-    const perBlock = this.#sb.blockSize / 4
+    const view = viewOf(this.inode.block)
+    const perBlock = this.sb.blockSize / 4
     let logical = 0
     for (let i = 0; i < DIRECT_BLOCKS; i++) this.#data(view.getUint32(4 * i, true), logical++)
     for (let level = 1; level <= LEVELS; level++) {
       this.#indirect(view.getUint32(4 * (DIRECT_BLOCKS + level - 1), true), level, logical)
       logical += perBlock ** level
     }
-    if (logical < this.#blocks) throw damaged(this.#inode, 'it is larger than its map')
+    if (logical < this.blocks) throw damaged(this.inode, 'it is larger than its map')
   }
 
   #data(physical: number, logical: number): void {
-    if (physical !== 0 && logical < this.#blocks) this.#add(logical, physical, 1)
+    if (physical !== 0 && logical < this.blocks) this.add(logical, physical, 1)
   }
 
   #indirect(block: number, level: number, first: number): void {
-    if (block === 0 || first >= this.#blocks) return
-    const { blockSize } = this.#sb
-    const view = viewOf(this.#source.read(block * blockSize, blockSize))
+    if (block === 0 || first >= this.blocks) return
+    const { blockSize } = this.sb
+    const view = viewOf(this.source.read(block * blockSize, blockSize))
     const step = (blockSize / 4) ** (level - 1)
     for (let i = 0; i < blockSize / 4; i++) {
       const logical = first + i * step
-      if (logical >= this.#blocks) return
+      if (logical >= this.blocks) return
       const pointer = view.getUint32(4 * i, true)
       if (level === 1) this.#data(pointer, logical)
       else this.#indirect(pointer, level - 1, logical)
