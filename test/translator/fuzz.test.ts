@@ -12,6 +12,9 @@ const SEED = Number(process.env['XENOLITH_FUZZ_SEED'] ?? 1)
 const PROGRAMS = process.env['XENOLITH_LONG'] ? 200_000 : 2000
 /** All in one mode, if one is wanted. */
 const MODE = process.env['XENOLITH_TRANSLATE']
+/** Modes whose machines have had programs; in the first of them most. */
+const HAD: readonly [string, ...string[]] = MODE ? [MODE] : ['hot', 'always']
+const isTranslating = !HAD[0].startsWith('off')
 /** Failures that are described. */
 const MOST_FAILURES = 3
 
@@ -35,12 +38,10 @@ test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () 
   const machines = new Machines({ regionLimits: { bytes: 0, regions: 0 } })
   assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
   const evicted = ([32, 64] as const).flatMap((bits) =>
-    (['hot', 'always'] as const).map(
-      (translation) => machines.get(bits, translation).engine.translator.counters.evicted,
-    ),
+    HAD.map((mode) => machines.get(bits, mode).engine.translator.counters.evicted),
   )
   assert.ok(
-    evicted.every((count) => count > 0),
+    !isTranslating || evicted.every((count) => count > 0),
     `given up: ${evicted.join(', ')}`,
   )
 })
@@ -48,7 +49,7 @@ test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () 
 test(`so do ${PROGRAMS / 4} where decoded code is forgotten after every few blocks`, () => {
   const machines = new Machines({ arenaBytes: 16 << 10 })
   assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
-  const { code } = machines.get(64, 'hot').engine
+  const { code } = machines.get(64, HAD[0]).engine
   assert.ok(code.flushes > PROGRAMS / 20, `forgotten ${code.flushes} times`)
 })
 
