@@ -8,7 +8,7 @@ const INTERVAL_US = 1000
 /** As regions without a symbol are called. */
 const PLAIN_REGION = /^(user|kernel) 0x/
 /** Handlers of the interpreter, and the functions that regions call. */
-const INTERPRETER = /^([A-Z0-9]+_\d+(_slow)?|core|enter|dead|stop|find_\w+|env\..*|runtime\..*)$/
+const INTERPRETER = /^([A-Z0-9]+_\d+(_slow)?|core|enter|dead|stop|env\..*|runtime\..*)$/
 const OFFSET = /\+0x[0-9a-f]+$/
 /** What V8 calls time that was no function's. */
 const OUTSIDE: Readonly<Record<string, string>> = {

@@ -454,12 +454,31 @@ test('what is added to a place later happens there', () => {
   assert.ok(text.startsWith(`${prologue}loop local.get 3 local.get 2 i32.add local.set 3`), text)
 })
 
+test('what a place stores is what the variable holds there, and what it loads holds behind it', () => {
+  const text = textOf(I32, (f) => {
+    const local = f.local('i32')
+    f.set(local, f.load('i32.load', f.param(0)))
+    const before = f.get(local)
+    const place = f.place()
+    f.store('i32.store', f.param(0), f.add(before, f.get(local)), 12)
+    f.storeAt(place, local, 'i32.store', 1, 4)
+    f.loadAt(place, local, 'i32.load', 1, 8)
+    f.ret(f.get(local))
+  })
+  const stored = 'local.get 1 local.get 2 i32.store offset=4'
+  const loaded = 'local.get 1 i32.load offset=8 local.set 2'
+  assert.ok(text.includes(`${stored} ${loaded}`), text)
+  // What was read before it is kept in another variable.
+  assert.match(text, /local.get 0 local.get 3 local.get 2 i32.add i32.store offset=12/)
+})
+
 test('a place takes constants and loads of the type of the local only', () => {
   textOf(I32, (f) => {
     const place = f.place()
     assert.throws(() => f.setAt(place, f.local('i64'), f.i32(1)), Bug)
     assert.throws(() => f.setAt(place, f.local('i32'), f.param(0)), Bug)
     assert.throws(() => f.loadAt(place, f.local('i64'), 'i32.load', 0, 0), Bug)
+    assert.throws(() => f.storeAt(place, f.local('i64'), 'i32.store', 0, 0), Bug)
     f.ret(f.i32(0))
   })
 })

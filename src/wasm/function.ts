@@ -78,7 +78,7 @@ export class FunctionBuilder extends MemoryAccess {
     const value = new Value(LOAD, what.result as Type, place.scope, what, undefined)
     value.a = this.param(param)
     value.immediate = offset
-    this.#checkLocal(local, value.type, 'loadAt')
+    this.#checkType(local, value.type, 'loadAt')
     this.#assignAt(place, local, value)
   }
 
@@ -87,7 +87,7 @@ export class FunctionBuilder extends MemoryAccess {
     const what = instruction('store', name)
     const held = new Value(READ, local.type, place.scope, undefined, undefined)
     held.home = local.index
-    this.#checkLocal(local, what.operands[1] as Type, 'storeAt')
+    this.#checkType(local, what.operands[1] as Type, 'storeAt')
     const node = new Value(EFFECT, 'i32', place.scope, what, undefined)
     node.hasResult = false
     node.a = this.param(param)
@@ -97,7 +97,7 @@ export class FunctionBuilder extends MemoryAccess {
   }
 
   /** As check, for what may lie in a scope that has ended. */
-  #checkLocal({ type }: Local, wanted: Type, user: string): void {
+  #checkType({ type }: Local, wanted: Type, user: string): void {
     if (type !== wanted) throw new Bug(`${user} in ${this.describe()} takes ${wanted}, not ${type}`)
   }
 

@@ -437,6 +437,7 @@ export class Cpu extends CpuMemory {
     this.hasShadow = false
     this.set32(S.EXIT, 0)
     this.set32(S.KICKED, 0)
+    // NO_RETURN.
     this.setWords(S.RETURN_RIP, -1, -1)
     this.set32(S.CALLS_LEFT, S.MOST_CALLS)
     this.engine.enter(this, rec)

@@ -15,7 +15,7 @@ import {
   type TranslatorOptions,
   translatorOptions,
 } from './translator/options.ts'
-import { type Policy, policyOf, type RegionLimits } from './translator/policy.ts'
+import { type Policy, policyOf } from './translator/policy.ts'
 import { Translator } from './translator/translator.ts'
 
 export interface EngineOptions {
@@ -23,10 +23,8 @@ export interface EngineOptions {
   readonly countsExits?: boolean | undefined
   /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
   readonly nowMs?: (() => number) | undefined
-  /** Instead of what the policy says. */
-  readonly regionLimits?: RegionLimits | undefined
-  /** The same, for decoded code. */
-  readonly arenaBytes?: number | undefined
+  /** Instead of what the policy of the mode says. */
+  readonly policy?: Partial<Policy> | undefined
 }
 
 let decoder: Decoder | undefined
@@ -52,7 +50,7 @@ export class Engine {
   constructor(memory: HostMemory, mode?: TranslationMode, options: EngineOptions = {}) {
     this.memory = memory
     this.options = translatorOptions(mode)
-    this.policy = policyOf(this.options.seed)
+    this.policy = { ...policyOf(this.options.seed), ...options.policy }
     const current = (): Cpu => {
       if (!this.#current) throw new Bug('emitted code runs without a processor')
       return this.#current
@@ -81,7 +79,7 @@ export class Engine {
     this.code = new CodeCache(
       memory,
       builder,
-      options.arenaBytes ?? this.policy.arenaBytes,
+      this.policy.arenaBytes,
       (host) => {
         for (const cpu of this.#cpus) cpu.tlb.protect(host)
       },

@@ -133,7 +133,7 @@ export const CALLS_LEFT = 0x358
  * goes there comes back to the run loop.
  */
 export const NO_RETURN = -1n
-/** What the engine's stack has room for. */
+/** A fifth of the stack that engines give has room for as many of the largest regions. */
 export const MOST_CALLS = 32
 
 /** Vector registers: 32 of 64 bytes (XMM in the lowest 16). */

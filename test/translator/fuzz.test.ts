@@ -35,7 +35,7 @@ test(`${PROGRAMS} random programs do what they do interpreted, from seed ${SEED}
 })
 
 test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () => {
-  const machines = new Machines({ regionLimits: { bytes: 0, regions: 0 } })
+  const machines = new Machines({ policy: { regionLimits: { bytes: 0, regions: 0 } } })
   assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
   const evicted = ([32, 64] as const).flatMap((bits) =>
     HAD.map((mode) => machines.get(bits, mode).engine.translator.counters.evicted),
@@ -47,7 +47,7 @@ test(`so do ${PROGRAMS / 4} where each region takes the room of all others`, () 
 })
 
 test(`so do ${PROGRAMS / 4} where decoded code is forgotten after every few blocks`, () => {
-  const machines = new Machines({ arenaBytes: 16 << 10 })
+  const machines = new Machines({ policy: { arenaBytes: 16 << 10 } })
   assert.deepEqual(failuresOf(machines, PROGRAMS / 4), [])
   const { code } = machines.get(64, HAD[0]).engine
   assert.ok(code.flushes > PROGRAMS / 20, `forgotten ${code.flushes} times`)

@@ -119,14 +119,24 @@ test('recursion goes deeper than the engine nests calls', () => {
 
 test('what the callee leaves in flags and registers, vectors included, is what its caller finds', () => {
   const m = alike({
-    code: calling(
-      'movd xmm3, ebx\npaddd xmm4, xmm3\ncmp ecx, 5',
-      'adc esi, 0\nmovd xmm5, ebx\npaddd xmm6, xmm4\nmovd edi, xmm6\npaddd xmm7, xmm5',
-    ),
+    code: `
+        mov ecx, 10
+      again:
+        call function
+        adc esi, 0
+        paddd xmm6, xmm4
+        movd edi, xmm6
+        dec ecx
+        jnz again
+        hlt
+      function:
+        ${LARGE}
+        movd xmm4, ecx
+        cmp ecx, 5
+        ret`,
   })
-  // CF is set for ECX of 4, 3, 2 and 1 by the comparison, and ADD EDX changes it to 0 again.
-  assert.equal(m.cpu.registerLow(S.RSI), 0)
-  assert.equal(ebx(m), 200)
+  assert.equal(m.cpu.registerLow(S.RSI), 4)
+  assert.equal(m.cpu.registerLow(S.RDI), 55)
 })
 
 test('the flags of the caller are those that the callee starts with', () => {

@@ -45,7 +45,7 @@ for (const [translation, passes] of [
   ['always', 2],
 ] as const) {
   test(`code that does not fit runs as it should, translated ${translation}`, () => {
-    const options = { arenaBytes: ARENA_BYTES }
+    const options = { policy: { arenaBytes: ARENA_BYTES } }
     const machine = new BareMachine(1 << 16, 64, undefined, translation, options)
     const { cpu, engine } = machine
     machine.load(CODE, assemble(program(passes), 64, CODE))

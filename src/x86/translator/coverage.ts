@@ -5,8 +5,6 @@
 
 import type { Block } from '../interpreter/code-cache.ts'
 
-/** Part of a sample in the middle of a region that counts for the block there. */
-export const SHARE_OF_BLOCK = 1 / 16
 /** Blocks that are remembered: what is forgotten is only translated sooner. */
 const MOST_BLOCKS = 1 << 17
 

@@ -38,7 +38,9 @@ const PROGRAM = [
 const EXPECTED = (BigInt(TURNS) * BigInt(LOOPS * (LOOPS + 1))) / 2n
 
 test('regions keep within their limits, and the guest does not notice', () => {
-  const machine = new BareMachine(1 << 16, 64, undefined, 'hot', { regionLimits: LIMITS })
+  const machine = new BareMachine(1 << 16, 64, undefined, 'hot', {
+    policy: { regionLimits: LIMITS },
+  })
   const { translator } = machine.engine
   const passes: bigint[] = []
   machine.onPortWrite = () => {
@@ -62,7 +64,9 @@ test('regions keep within their limits, and the guest does not notice', () => {
 })
 
 test('a region that goes on running stays, whatever comes and goes', () => {
-  const machine = new BareMachine(1 << 16, 64, undefined, 'hot', { regionLimits: LIMITS })
+  const machine = new BareMachine(1 << 16, 64, undefined, 'hot', {
+    policy: { regionLimits: LIMITS },
+  })
   const { cpu, engine } = machine
   // Before each loop, a busy one.
   machine.load(BUSY, assemble('mov edx, 1000000\nagain: dec edx\njnz again\nret', 64, BUSY))

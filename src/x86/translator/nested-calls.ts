@@ -19,7 +19,7 @@ import * as S from '../state.ts'
  * state block. It sees to all that is the same for every call; RIP_BASE gets the given value behind it.
  */
 export function declareNestedCall(module: ModuleBuilder): FuncRef {
-  const func = module.declare(['i32', 'i32', 'i64', 'i64'], ['i32'], 'nested_call')
+  const func = module.declare(['i32', 'i32', 'i64', 'i64'], ['i32'], 'runtime.nested_call')
   module.body(func, (f) => {
     const [rec, cpu, base, back] = [f.param(0), f.param(1), f.param(2), f.param(3)]
     const budget = f.load('i32.load', cpu, S.BUDGET)

@@ -9,6 +9,8 @@ import type { PlanLimits } from './region-plan.ts'
 export interface Policy {
   /** Instructions that have run, as far as samples tell, where a block is translated. */
   readonly hot: number
+  /** Part of a sample in the middle of a region that counts for the block there; see coverage.ts. */
+  readonly shareOfBlock: number
   /**
    * When it is looked at again: more of the code around it is known by then, callees have become
    * regions, and indirect branches have been seen. A region that would grow by so much is made anew.
@@ -50,6 +52,7 @@ const LATER: PlanLimits = { nodes: 192, instructions: 1200, callee: 100 }
 
 const MEASURED: Policy = {
   hot: 80_000,
+  shareOfBlock: 1 / 16,
   again: [10_000_000, 100_000_000],
   worthwhileGrowth: 1.25,
   batch: 16,
@@ -82,6 +85,7 @@ export function policyOf(seed: number | undefined): Policy {
   const leastSlice = between(200, 20_000)
   return {
     hot,
+    shareOfBlock: 1 / between(1, 64),
     again: again.slice(below(3)),
     worthwhileGrowth: 1 + below(3) / 4,
     batch: between(1, 32),

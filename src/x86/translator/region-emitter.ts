@@ -1,7 +1,8 @@
 // The translator's emitter: operands are known. General registers are variables of WebAssembly,
-// immediates constants, flags what their producers left (region-flags.ts), and each place of memory
-// remembers the page it last found (Site). There are no calls: whatever is not the common case
-// leaves the region before the instruction has changed anything, and is interpreted.
+// immediates constants, flags what their producers left (region-flags.ts), and in loops each place of
+// memory remembers the page it last found (Site). Nothing is called but what a CALL leads to: whatever
+// is not the common case leaves the region before the instruction has changed anything, and is
+// interpreted.
 
 import { Bug } from '../../base/errors.ts'
 import type { Value } from '../../wasm/value.ts'

@@ -23,7 +23,7 @@ const MOST_PAGES = 32
 
 /** Declares the function that looks for a page, `(cpu, linear address, record) -> is it there`. */
 export function declarePageFinder(module: ModuleBuilder): FuncRef {
-  const func = module.declare(['i32', 'i64', 'i32'], ['i32'], 'find_page')
+  const func = module.declare(['i32', 'i64', 'i32'], ['i32'], 'runtime.find_page')
   module.body(func, (f) => {
     const [cpu, rec] = [f.param(0), f.param(2)]
     const { entry, isHit } = probeJumpCache(f, cpu, f.param(1))

@@ -1,5 +1,6 @@
-// Which code a region has: basic blocks that can be reached from its entry by direct branches and
-// calls, and that have been executed; how control flows between them; and what the structured
+// Which code a region has: basic blocks that can be reached from its entry by direct branches, into
+// small functions by calls and behind the calls of others, and that have been executed; how control
+// flows between them; and what the structured
 // control flow of WebAssembly needs to know of it. Places are offsets from the page of the entry;
 // they may lie on other pages, of which it is not known beforehand that they still lie where they
 // did: whoever goes to another page looks. (Ramsey: Beyond Relooper, ICFP 2022;
@@ -200,11 +201,10 @@ export class Planner {
   }
 
   /** Is it a function that is copied to where it is called: a small one, its callees not counted. */
-  #isSmall(start: number, first: number, { find, targetsOf }: Surroundings, limits: PlanLimits) {
-    const around = { find, targetsOf }
+  #isSmall(start: number, first: number, around: Surroundings, limits: PlanLimits): boolean {
     const starts = new Map([[start, first]])
     const add = (offset: number) => {
-      const found = find(offset, false)
+      const found = around.find(offset, false)
       if (found !== 0) starts.set(offset, found)
     }
     const seen = new Set<number>()
@@ -221,8 +221,8 @@ export class Planner {
           if (seen.size > limits.callee) return false
         }
         if (isReturn(handler)) returns++
-        if (!isCall(handler) && handler.branch === 'indirect') return false
         if (isCall(handler)) add(end)
+        else if (handler.branch === 'indirect') return false
         else if (target !== undefined) add(target)
         if (handler.row.attributes.has('end')) break
       }
@@ -441,6 +441,7 @@ function dominates(node: Node, other: Node): boolean {
 
 /** Which nodes belong to which loops; inner loops start later. */
 function findLoops(order: readonly Node[]): void {
+  if (!order.some(({ isLoop }) => isLoop)) return
   const sources = sourcesOf(order)
   for (const head of order) {
     if (!head.isLoop) continue

@@ -3,8 +3,8 @@
 //
 // A region is entered like any handler: the block that its entry belongs to has been taken from the
 // budget. It gives that back and counts for itself, node by node; whether the budget suffices is
-// looked at where the region is entered and where loops start, for the longest way to the next
-// look. On its way out it takes what the interpreter's block asks for.
+// looked at where the region is entered, where loops start and behind calls (nested-calls.ts), for the
+// longest way to the next look. On its way out it takes what the interpreter's block asks for.
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { FuncRef } from '../../wasm/graph.ts'

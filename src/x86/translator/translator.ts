@@ -13,13 +13,13 @@ import {
 import * as R from '../interpreter/record.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import { BranchTargets } from './branch-targets.ts'
-import { Coverage, SHARE_OF_BLOCK } from './coverage.ts'
+import { Coverage } from './coverage.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
 import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
 import type { TranslatorOptions } from './options.ts'
-import type { Policy, RegionLimits } from './policy.ts'
+import type { Policy } from './policy.ts'
 import type { Surroundings } from './region-plan.ts'
 
 const PAGE = 4096
@@ -69,7 +69,6 @@ export class Translator {
   /** Where each begins: its record, and host address and mode of that instruction. */
   readonly #begins: (Pick<Place, 'rec' | 'start' | 'mode'> | undefined)[] = []
   readonly #regions = new RegionMemory()
-  readonly #limits: RegionLimits
   readonly #nowMs: () => number
   readonly #free: number[] = []
   readonly #coverage = new Coverage()
@@ -103,9 +102,8 @@ export class Translator {
     code: () => CodeCache,
     options: TranslatorOptions,
     policy: Policy,
-    { countsExits, nowMs, regionLimits = policy.regionLimits }: EngineOptions,
+    { countsExits, nowMs }: EngineOptions,
   ) {
-    this.#limits = regionLimits
     this.#nowMs = nowMs ?? (() => 0)
     if (countsExits === true) this.exits = new ExitCounters(memory)
     this.#options = options
@@ -164,7 +162,7 @@ export class Translator {
     this.#seen.add(block.rec)
     const owner = this.#ownerOf(block)
     if (owner) this.#heat(owner, instructions, linear)
-    this.#heat(block, owner ? instructions * SHARE_OF_BLOCK : instructions, linear)
+    this.#heat(block, owner ? instructions * this.#policy.shareOfBlock : instructions, linear)
     if (this.#waiting.length > 0) this.#wait()
     const region = this.#regionAt((owner ?? block).rec)
     if (region >= 0) this.#regions.saw(region)
@@ -224,7 +222,7 @@ export class Translator {
 
   /** Gives up regions that were not seen running lately, if there are too many. */
   #makeRoom(): void {
-    const { bytes, regions } = this.#limits
+    const { bytes, regions } = this.#policy.regionLimits
     if (this.#regions.bytes <= bytes && this.counters.live <= regions) return
     for (const region of this.#regions.excess(bytes * REMAINDER, regions * REMAINDER)) {
       this.#evict(region)
