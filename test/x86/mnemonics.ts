@@ -88,7 +88,6 @@ const UNSUPPORTED_FEATURES: Readonly<Record<string, string>> = {
   MOVDIRI: 'in no model we show',
   PKU: 'protection keys are not implemented',
   RDPRU: 'in no model we show',
-  SERIALIZE: 'in no model we show',
   HRESET: 'hybrid processors only',
   INVLPGB: 'Xen does not give it to guests',
   MCOMMIT: 'in no model we show',

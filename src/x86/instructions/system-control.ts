@@ -232,7 +232,7 @@ for (const [name, rm, isAmd] of [
 
 // Ports.
 
-define('IN', ['E4 AL,Ib end', 'E5 eAX,Ib end', 'EC AL,DX end', 'ED eAX,DX end'], (e, dst, port) => {
+define('IN', ['E4 AL,Ib', 'E5 eAX,Ib', 'EC AL,DX', 'ED eAX,DX'], (e, dst, port) => {
   const bits = dst.bits === 8 ? 8 : e.shape.operandSize === 16 ? 16 : 32
   const size = bits / 8
   e.host(
@@ -244,7 +244,6 @@ define('IN', ['E4 AL,Ib end', 'E5 eAX,Ib end', 'EC AL,DX end', 'ED eAX,DX end'],
     portNumber(e, port),
   )
   e.write(e.gpr(S.RAX, bits), e.f.wrap(e.hostResult()))
-  e.leaveTo(e.nextRip())
 })
 
 define('OUT', ['E6 Ib,AL end', 'E7 Ib,eAX end', 'EE DX,AL end', 'EF DX,eAX end'], (

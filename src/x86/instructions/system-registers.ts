@@ -361,6 +361,8 @@ define('CLFLUSHOPT', ['66 0F AE /7:m Mb +clflushopt', '66 0F AE /6:m Mb +clwb'],
 })
 define('CLDEMOTE', ['NP 0F 1C /0:m Mb'], () => {})
 define('LFENCE', ['NP 0F AE /5:r', 'NP 0F AE /6:r', 'NP 0F AE /7:r'], () => {})
+// Every instruction sees what those before it have done, to code as well.
+define('SERIALIZE', ['NP 0F 01 /5:0 +serialize'], () => {})
 
 // RFLAGS.AC, SMAP's key.
 

@@ -28,7 +28,7 @@ const CR0_PE_ET_NE = 0x31
 export const ALL_FEATURES: ReadonlySet<string> = new Set(
   (
     'adx aesni avx bmi1 bmi2 clflushopt clwb cmov cx16 cx8 erms fsgsbase fxsr invpcid lahf_lm abm ' +
-    'mmx movbe nx pclmulqdq popcnt rdpid rdrand rdseed rdtscp sep sha sse sse2 sse3 sse4_1 sse4_2 ' +
+    'mmx movbe nx pclmulqdq popcnt rdpid rdrand rdseed rdtscp sep serialize sha sse sse2 sse3 sse4_1 sse4_2 ' +
     'ssse3 syscall tsc xsave xsavec xsaveopt xsaves smap smep x87 fpu'
   ).split(' '),
 )
