@@ -4,10 +4,22 @@
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { Value } from '../../wasm/value.ts'
-import { TLB_ADDEND, TLB_INDEX_MASK, TLB_SET_SHIFT, TLB_WAY } from '../mmu/tlb.ts'
+import {
+  TLB_ADDEND,
+  TLB_INDEX_MASK,
+  TLB_IS_GLOBAL,
+  TLB_READ,
+  TLB_SET_SHIFT,
+  TLB_WAY,
+} from '../mmu/tlb.ts'
 import { TLB_BASE } from '../state.ts'
 
 const PAGE_SHIFT = 12
+/** How the used bytes of an entry are loaded and stored. */
+const PARTS = [
+  ['v128.load', 'v128.store', TLB_READ],
+  ['i64.load', 'i64.store', TLB_ADDEND],
+] as const
 
 export class TlbProbe {
   readonly #f: FunctionBuilder
@@ -39,7 +51,10 @@ export class TlbProbe {
     return f.eq(f.and(last, f.i64(-4096)), f.load('i64.load', entry, tag))
   }
 
-  /** i32: host address of the entry that may allow an access: the first or the second. */
+  /**
+   * i32: host address of the entry that may allow an access. The second one of a set becomes the
+   * first: fast forms look there only.
+   */
   entry(linear: Value, last: Value, tag: number): Value {
     const f = this.#f
     const first = this.set(linear)
@@ -47,9 +62,32 @@ export class TlbProbe {
       'i32',
       this.hit(last, first, tag),
       () => first,
-      () => f.add(first, f.i32(TLB_WAY)),
+      () => {
+        const second = f.add(first, f.i32(TLB_WAY))
+        // Lists of what a flush takes go by places: those of both are the same then.
+        const isGlobal = (entry: Value) => f.load('i32.load', entry, TLB_IS_GLOBAL)
+        const isAlike = f.eq(isGlobal(first), isGlobal(second))
+        return f.choose(
+          'i32',
+          f.and(this.hit(last, second, tag), isAlike),
+          () => {
+            this.#exchange(first, second)
+            return first
+          },
+          () => second,
+        )
+      },
       'likely',
     )
+  }
+
+  #exchange(first: Value, second: Value): void {
+    const f = this.#f
+    for (const [load, store, at] of PARTS) {
+      const [one, other] = [f.load(load, first, at), f.load(load, second, at)]
+      f.store(store, first, other, at)
+      f.store(store, second, one, at)
+    }
   }
 
   /** i32: host address of the entry that allows an access; `otherwise` is for when there is none. */

@@ -14,7 +14,7 @@ import {
   USER_DATA,
   USER_STACK,
 } from '../testing/system-machine.ts'
-import { CONTEXT_USER, Tlb } from './tlb.ts'
+import { CONTEXT_USER, Tlb, TLB_INDEX_MASK } from './tlb.ts'
 import { CR4_PGE, PF_FETCH, PF_PRESENT, PF_USER } from './walker.ts'
 
 const GLOBAL = 0x100
@@ -182,4 +182,31 @@ test('two pages that share a set of the TLB stay in it, and a third pushes out t
   assert.equal(tlb.find(CONTEXT_USER, second, 0, true), 0x8000)
   tlb.flushPage(second)
   assert.deepEqual(found(), [0x7008, -1, -1])
+})
+
+test('of two pages that share a set, a write to CR3 forgets the one that is not global', () => {
+  const sharing = KEPT + ((TLB_INDEX_MASK + 1) << 12)
+  const table = 0x3f0000
+  const entry = table + ((sharing >>> 12) & 511) * 8
+  for (const order of [
+    [KEPT, sharing],
+    [sharing, KEPT],
+  ]) {
+    // The one that comes first is looked for in second place then.
+    const use = order.map((page) => `mov eax, [${page}]`).join('\n')
+    const m = machine(`
+      ${use}
+      mov eax, [${order[0]}]
+      mov qword [${ENTRY(KEPT)}], ${ELSEWHERE + GLOBAL + 7}
+      mov qword [${entry}], ${ELSEWHERE + 7}
+      mov rax, cr3
+      mov cr3, rax
+      mov ebx, [${KEPT}]
+      mov ecx, [${sharing}]
+      hlt`)
+    m.write(TABLES + 0x2000 + (sharing >>> 21) * 8, BigInt(table + 7), 8)
+    m.write(entry, BigInt(LOST + 7), 8)
+    loadData(m)
+    assert.deepEqual(registersAtHalt(m, S.RBX, S.RCX), [1, 3])
+  }
 })

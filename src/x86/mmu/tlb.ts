@@ -16,6 +16,7 @@ import { FetchTlb } from './fetch-tlb.ts'
 export const TLB_READ = 0
 export const TLB_WRITE = 8
 export const TLB_ADDEND = 16
+export const TLB_IS_GLOBAL = 20
 /** Bytes from the first entry of a set to the second. */
 export const TLB_WAY = 32
 export const TLB_SET_SHIFT = 6
@@ -29,7 +30,7 @@ const CONTEXT_BYTES = (TLB_INDEX_MASK + 1) << TLB_SET_SHIFT
 const WAY_WORDS = TLB_WAY >>> 2
 /** Words of an entry that are used. */
 const ENTRY_WORDS = 6
-const IS_GLOBAL = 5
+const IS_GLOBAL = TLB_IS_GLOBAL >>> 2
 
 export const CONTEXT_USER = 0
 export const CONTEXT_SUPERVISOR = 1
