@@ -5,7 +5,6 @@
 
 import { Decoded, Status } from '../decode/decoded.ts'
 import type { Decoder } from '../decode/decoder.ts'
-import type { OperandForm } from '../decode/operand.ts'
 import { parseRow, type Row } from '../decode/row.ts'
 import { GP, UD } from '../emit/emitter.ts'
 import {
@@ -22,6 +21,7 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import { codeSizeOf, isFlatMode, stackSizeOf } from '../mode.ts'
 import * as S from '../state.ts'
 import type { Handlers } from './handlers.ts'
+import { type RecordKind, type RegisterField, recordKind } from './record-kind.ts'
 import * as R from './record.ts'
 
 const PAGE = 4096
@@ -44,8 +44,6 @@ const GOTO = pseudoRow(100000, '(go on)', 'E9 Jz f64 end', (e, target) => {
 })
 const INVALID = pseudoRow(100001, '(invalid)', '0F 0B end', (e) => e.raise(UD))
 const TOO_LONG = pseudoRow(100002, '(too long)', '0F 0B end', (e) => e.raise(GP, 0))
-
-const isVexGpr = ({ kind }: OperandForm): boolean => kind === 'B'
 
 /** A block that was built. */
 export interface Built {
@@ -124,8 +122,9 @@ export class BlockBuilder {
         offset++
       } else {
         offset += d.length
-        this.#put(at, offset, mode)
-        hasEnded = d.row.attributes.has('end')
+        const kind = recordKind(d.row)
+        this.#put(at, offset, mode, kind)
+        hasEnded = kind.isEnd
       }
       at += R.RECORD_SIZE
       count++
@@ -163,29 +162,29 @@ export class BlockBuilder {
     u8[at + R.REC_LEFT] = 1
   }
 
-  #put(at: number, end: number, mode: number): void {
+  #put(at: number, end: number, mode: number, kind: RecordKind): void {
     const { u8, u16, u32, i32 } = this.#memory
     const d = this.#decoded
     const { row } = d
     const codeSize = codeSizeOf(mode)
     const isFlat = codeSize === 64 || isFlatMode(mode)
-    const branch = row.operands.length > 0 && row.operands.some(({ kind }) => kind === 'J')
+    const { isBranch, isOffset } = kind
     const target = end + d.immLo
-    const near = branch && isFlat && target >= 0 && target < PAGE && d.operandSize !== 16
+    const near = isBranch && isFlat && target >= 0 && target < PAGE && d.operandSize !== 16
     const shape: Shape = {
       operandSize: d.operandSize,
       addressSize: d.addressSize,
       codeSize,
       stackSize: stackSizeOf(mode),
-      form: this.#form(isFlat, codeSize),
-      rep: row.attributes.has('rep') || row.attributes.has('repz') ? d.rep : 0,
+      form: this.#form(isFlat, codeSize, kind),
+      rep: kind.isRepeatable ? d.rep : 0,
       near,
     }
     u32[at >>> 2] = this.#handlers.index(row, shape)
     u16[(at + R.REC_END) >>> 1] = end
     u8[at + R.REC_LENGTH] = d.length
-    u8[at + R.REC_REG] = this.#slot(d.reg, row, 'reg')
-    u8[at + R.REC_RM] = this.#slot(d.rm, row, 'rm')
+    u8[at + R.REC_REG] = this.#slot(d.reg, kind.reg)
+    u8[at + R.REC_RM] = this.#slot(d.rm, kind.rm)
     u8[at + R.REC_BASE] =
       d.base === BASE_RIP ? S.RIP_BASE : d.base < 0 ? S.ZERO : S.GPR + d.base * 8
     u8[at + R.REC_INDEX] = d.index < 0 ? S.ZERO : S.GPR + d.index * 8
@@ -195,21 +194,19 @@ export class BlockBuilder {
     u8[at + R.REC_SEGMENT_BASE] = hasBase ? S.SEG_BASE + d.segment * 8 : S.ZERO
     u8[at + R.REC_SEGMENT] = d.segment
     u8[at + R.REC_MODRM] = (d.mod << 6) | ((d.reg & 7) << 3) | (d.rm & 7)
-    const isOffset = row.operands.some(({ kind }) => kind === 'O')
-    i32[(at + R.REC_IMMEDIATE) >>> 2] = branch ? target : isOffset ? d.dispLo : d.immLo
-    i32[(at + R.REC_IMMEDIATE + 4) >>> 2] = branch
+    i32[(at + R.REC_IMMEDIATE) >>> 2] = isBranch ? target : isOffset ? d.dispLo : d.immLo
+    i32[(at + R.REC_IMMEDIATE + 4) >>> 2] = isBranch
       ? Math.floor(target / 4294967296)
       : isOffset
         ? d.dispHi
         : d.immHi
     i32[(at + R.REC_DISPLACEMENT) >>> 2] = d.base === BASE_RIP ? d.dispLo + end : d.dispLo
-    i32[(at + R.REC_LINK) >>> 2] = branch ? 0 : d.imm2
-    if (row.vex) u8[at + R.REC_VVVV] = row.operands.some(isVexGpr) ? d.vvvv * 8 : d.vvvv
+    i32[(at + R.REC_LINK) >>> 2] = isBranch ? 0 : d.imm2
+    if (row.vex) u8[at + R.REC_VVVV] = kind.isVvvvGeneral ? d.vvvv * 8 : d.vvvv
   }
 
-  #form(isFlat: boolean, codeSize: number): number {
+  #form(isFlat: boolean, codeSize: number, { isImplicit }: RecordKind): number {
     const d = this.#decoded
-    const isImplicit = d.row.operands.some(({ kind }) => kind === 'O' || kind === 'X')
     if (!d.isMemory && !isImplicit) return FORM_REGISTER
     // Flat segments tell nothing about CS, which cannot be written.
     const isInFlat = isFlat && d.segment < S.FS && d.segment !== S.CS
@@ -220,14 +217,10 @@ export class BlockBuilder {
   }
 
   /** A register number as records have it: a byte offset for general registers. */
-  #slot(number: number, row: Row, field: 'reg' | 'rm'): number {
-    for (const { kind, size } of row.operands) {
-      const isGpr = field === 'reg' ? kind === 'G' : kind === 'E' || kind === 'R' || kind === 'Z'
-      if (!isGpr) continue
-      // Without REX, byte registers 4 to 7 are AH, CH, DH, BH.
-      const isHighByte = size === 'b' && this.#decoded.rex === 0 && number >= 4 && number < 8
-      return isHighByte ? (number - 4) * 8 + 1 : number * 8
-    }
-    return number
+  #slot(number: number, field: RegisterField): number {
+    if (field === 'number') return number
+    // Without REX, byte registers 4 to 7 are AH, CH, DH, BH.
+    const isHighByte = field === 'byte' && this.#decoded.rex === 0 && number >= 4 && number < 8
+    return isHighByte ? (number - 4) * 8 + 1 : number * 8
   }
 }

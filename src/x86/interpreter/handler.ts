@@ -9,6 +9,8 @@ import type { RecordEmitter } from './record-emitter.ts'
 export interface Handler {
   /** Its place in the table. */
   readonly index: number
+  /** Which of the shapes it is for. */
+  readonly key: number
   readonly row: Row
   readonly shape: Shape
   /** What the meaning gets. */

@@ -64,7 +64,8 @@ export class Handlers {
   readonly #memory: HostMemory
   readonly #table: WebAssembly.Table
   readonly #runtime: Runtime
-  readonly #byKey = new Map<number, Handler>()
+  /** By the numbers of their rows; a row has few. */
+  readonly #byRow = new Map<number, Handler[]>()
   readonly #byIndex: (Handler | undefined)[] = []
   readonly #hostNumbers = new Map<HostInstruction, number>()
   readonly #hostInstructions: HostInstruction[] = []
@@ -113,9 +114,10 @@ export class Handlers {
 
   /** Index of the handler for a row in a shape; it exists from the next flush on. */
   index(row: Row, shape: Shape): number {
-    const key = keyOf(row, shape)
-    const known = this.#byKey.get(key)
-    if (known) {
+    const key = keyOf(shape)
+    const ofRow = this.#ofRow(row)
+    for (const known of ofRow) {
+      if (known.key !== key) continue
       known.uses++
       return known.index
     }
@@ -123,6 +125,7 @@ export class Handlers {
     const index = this.#next++
     const handler: Handler = {
       index,
+      key,
       row,
       shape,
       operands: bindOperands(row, shape),
@@ -136,11 +139,19 @@ export class Handlers {
       wantsStoredFlags: false,
       isUntranslatable: false,
     }
-    this.#byKey.set(key, handler)
+    ofRow.push(handler)
     this.#byIndex[index] = handler
     this.#all.push(handler)
     this.#pending.push(handler)
     return index
+  }
+
+  #ofRow({ id }: Row): Handler[] {
+    const known = this.#byRow.get(id)
+    if (known) return known
+    const none: Handler[] = []
+    this.#byRow.set(id, none)
+    return none
   }
 
   /** Until release() no handler is emitted; then all that were asked for are, in one module. */
@@ -275,9 +286,8 @@ export class Handlers {
 const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const
 const REP_CODE = { 0: 0, 0xf2: 1, 0xf3: 2 } as const
 
-function keyOf(row: Row, shape: Shape): number {
-  let key = row.id
-  key = key * 8 + shape.form
+function keyOf(shape: Shape): number {
+  let key = shape.form
   key = key * 3 + SIZE_CODE[shape.operandSize]
   key = key * 3 + SIZE_CODE[shape.addressSize]
   key = key * 3 + SIZE_CODE[shape.codeSize]
