@@ -90,7 +90,7 @@ export class Engine {
       () => {
         for (const cpu of this.#cpus) cpu.blocksDropped()
       },
-      (index) => this.translator.dropped(index),
+      (rec) => this.translator.recordDropped(rec),
     )
   }
 

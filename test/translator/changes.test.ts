@@ -8,6 +8,7 @@ import { CODE, type SystemMachine } from '../../src/x86/testing/system-machine.t
 import { alike } from './alike.ts'
 
 const ALIAS = 0x48000
+const FAR = 0x30000
 
 function edx(m: SystemMachine): number {
   return m.cpu.registerLow(S.RDX)
@@ -99,6 +100,38 @@ for (const [what, store] of Object.entries(STORES)) {
     assert.equal(edx(m), 210)
   })
 }
+
+test('a loop goes on to where it leads when that was changed from afar', () => {
+  const m = alike({
+    code: {
+      [CODE]: `
+        mov ecx, 60
+      again:
+        test ecx, 15
+        jz short rarely
+      back:
+        inc edx
+        dec ecx
+        jnz again
+        hlt
+      rarely:
+        mov eax, ${FAR}
+        call rax
+        jmp near target
+        align 64
+      target:
+        add edx, 0
+        jmp near back`,
+      [FAR]: `
+        lea rax, [${CODE}]
+        inc byte [rax + 64 + 2]
+        inc ebx
+        ret`,
+    },
+  })
+  // 48, 32 and 16 come there: 1, 2 and 3 more.
+  assert.equal(edx(m), 60 + 6)
+})
 
 test('an instruction that overwrites itself is executed as it was', () => {
   const m = alike({

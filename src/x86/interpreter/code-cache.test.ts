@@ -131,6 +131,74 @@ test('a store to data beside code keeps the code', () => {
   assert.equal(m.engine.code.invalidations, 0)
 })
 
+test('a store into one function leaves the others of its page as they are', () => {
+  const m = machine(`
+      mov r8d, 2
+    again:
+      call one
+      call other
+      mov dword [one + 1], 7
+      dec r8d
+      jnz again
+      hlt
+    one:
+      mov ebx, 1
+      ret
+    other:
+      mov ecx, 3
+      ret`)
+  assert.equal(rbx(m), 7)
+  // One for each of the two stores.
+  assert.equal(m.engine.code.blocksDropped, 2)
+})
+
+test('branches find a block again that was changed, and are linked to it', () => {
+  const m = machine(`
+      mov ecx, 1000
+    again:
+      cmp ecx, 990
+      jne skip
+      mov dword [target + 1], 7
+    skip:
+      jmp short target
+      align 64
+    target:
+      mov ebx, 1
+      dec ecx
+      jnz near again
+      hlt`)
+  const enter = m.engine.enter.bind(m.engine)
+  let entries = 0
+  m.engine.enter = (cpu, rec) => {
+    entries++
+    enter(cpu, rec)
+  }
+  assert.equal(rbx(m), 7)
+  assert.ok(entries < 30, `emitted code was entered ${entries} times`)
+})
+
+test('a page that is filled loses its code at once', () => {
+  const m = machine(`
+      call 0x40000
+      lea rdi, [0x40000]
+      lea rsi, [0x50000]
+      mov ecx, 512
+    again:
+      mov rax, [rsi]
+      mov [rdi], rax
+      add rsi, 8
+      add rdi, 8
+      dec ecx
+      jnz again
+      call 0x40000
+      hlt`)
+  // Blocks of three instructions all over the page, and what comes in their place.
+  m.load(0x40000, assemble(`${'inc ebx\njmp $ + 14\ntimes 12 nop\n'.repeat(255)}ret`, 64, 0x40000))
+  m.load(0x50000, assemble(`${'times 16 nop\n'.repeat(255)}inc ebx\nret`, 64, 0x40000))
+  assert.equal(rbx(m, 20_000), 256)
+  assert.ok(m.engine.code.invalidations < 10, `${m.engine.code.invalidations} invalidations`)
+})
+
 test('code of one frame runs at both of its addresses, each with its own RIP', () => {
   const m = machine(`
     mov eax, 0x40000 + target - 0x8000
@@ -249,7 +317,7 @@ test('when the room for blocks is used up, all are made anew and nothing else ch
   assert.equal(m.cpu.registerLow(S.RBX), 50)
 })
 
-test('links between blocks survive until the frame they are in changes', () => {
+test('links between blocks survive', () => {
   const m = machine(`
     mov ecx, 100
   again:

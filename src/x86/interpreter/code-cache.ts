@@ -1,8 +1,8 @@
 // Where decoded blocks are kept and found: by the host address of their first byte and the mode
 // they were decoded for. Host frames that hold decoded code are marked; a write into such a
-// frame finds the blocks it overlaps, and then all blocks of the frame are dropped. A dropped
-// block's records stay where they are with a handler that leaves, so that links to them, and a
-// processor that is in the middle of one, notice. Their room is only used again after a flush.
+// frame finds the blocks it overlaps, and drops them. A dropped block's records stay where they
+// are with a handler that leaves, so that a processor that is in the middle of one notices. Their
+// room is only used again after a flush.
 //
 // The arena that records lie in has a large part, and two small ones that are filled in turns when all
 // was forgotten, before the large one is filled again: whoever looked for the block that did not fit
@@ -12,10 +12,15 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import { type BlockBuilder, type Built, MAX_BLOCK_RECORDS } from './block-builder.ts'
 import { BlockHints } from './block-hints.ts'
 import { BlockTable, type Chained } from './block-table.ts'
-import { FIRST_REGION, HANDLER_DEAD } from './handlers.ts'
-import { RECORD_SIZE, REC_HANDLER } from './record.ts'
+import { HANDLER_DEAD } from './handlers.ts'
+import { RECORD_SIZE, REC_HANDLER, REC_LINK } from './record.ts'
 
 const PAGE_SHIFT = 12
+/**
+ * Writes one behind another by which a frame is being filled. When such a one hits code, all of the
+ * frame is dropped, so that those that follow need no look.
+ */
+const FILLING = 4
 const MAX_BLOCK_BYTES = MAX_BLOCK_RECORDS * RECORD_SIZE
 
 /** A block of decoded instructions. */
@@ -32,6 +37,14 @@ export interface Block extends Chained<Block> {
   looks: number
 }
 
+/** What is known of a frame that holds decoded code. */
+interface Frame {
+  readonly blocks: Block[]
+  /** Where the last write ended, and how many before it went on where another one did. */
+  writtenTo: number
+  adjoining: number
+}
+
 export class CodeCache {
   readonly #memory: HostMemory
   readonly #builder: BlockBuilder
@@ -41,13 +54,13 @@ export class CodeCache {
   readonly #arenaEnd: number
   readonly #blocks = new BlockTable<Block>()
   readonly #hints = new BlockHints()
-  readonly #frames = new Map<number, Block[]>()
+  readonly #frames = new Map<number, Frame>()
   /** One byte for each host frame: does it hold decoded code. */
   readonly #hasCode: Uint8Array
   readonly #protect: (host: number) => void
   readonly #forgetAll: () => void
   readonly #dropped: () => void
-  readonly #regionDropped: (index: number) => void
+  readonly #recordDropped: (rec: number) => void
   /** Where the next record goes, and where the part of the arena ends that is being filled. */
   #next: number
   #end: number
@@ -60,8 +73,8 @@ export class CodeCache {
   /**
    * `protect` is called with the host address of a page that gets its first decoded code,
    * `forgetAll` when all blocks vanish: no record that was handed out may be used again;
-   * `dropped` when some blocks were dropped; `regionDropped` with the place of a region that began
-   * in one of them.
+   * `dropped` when some blocks were dropped; `recordDropped` before that with each of their
+   * records, while it has its handler.
    */
   constructor(
     memory: HostMemory,
@@ -70,14 +83,14 @@ export class CodeCache {
     protect: (host: number) => void,
     forgetAll: () => void,
     dropped: () => void,
-    regionDropped: (index: number) => void = () => {},
+    recordDropped: (rec: number) => void = () => {},
   ) {
     this.#memory = memory
     this.#builder = builder
     this.#protect = protect
     this.#forgetAll = forgetAll
     this.#dropped = dropped
-    this.#regionDropped = regionDropped
+    this.#recordDropped = recordDropped
     const arena = memory.allocate(arenaBytes, 64, 'decoded code')
     const spare = Math.max(Math.ceil(MAX_BLOCK_BYTES / 64) * 64, (arenaBytes >>> 12) << 6)
     this.#spares = [arena, arena + spare]
@@ -127,8 +140,7 @@ export class CodeCache {
       const next = nextPage()
       if (next < 0) return NOTHING
       if (next === known.nextPage) return known
-      this.#drop(known)
-      this.#unlist(known)
+      this.#remove(known)
     }
     return this.#build(host, mode, features, nextPage)
   }
@@ -170,15 +182,15 @@ export class CodeCache {
   }
 
   #register(block: Block, host: number): void {
-    const frame = host >>> PAGE_SHIFT
-    const blocks = this.#frames.get(frame)
-    if (blocks) {
-      blocks.push(block)
+    const number = host >>> PAGE_SHIFT
+    const frame = this.#frames.get(number)
+    if (frame) {
+      frame.blocks.push(block)
       return
     }
-    this.#frames.set(frame, [block])
-    this.#hasCode[frame] = 1
-    this.#protect(frame << PAGE_SHIFT)
+    this.#frames.set(number, { blocks: [block], writtenTo: 0, adjoining: 0 })
+    this.#hasCode[number] = 1
+    this.#protect(number << PAGE_SHIFT)
   }
 
   /** To be called after bytes of host memory have changed. True if blocks were dropped. */
@@ -191,37 +203,59 @@ export class CodeCache {
     return dropped
   }
 
-  #writtenFrame(frame: number, host: number, size: number): boolean {
-    const blocks = this.#frames.get(frame) as Block[]
-    if (!blocks.some((block) => overlaps(block, frame, host, size))) return false
+  #writtenFrame(number: number, host: number, size: number): boolean {
+    const frame = this.#frames.get(number) as Frame
+    frame.adjoining = host === frame.writtenTo ? frame.adjoining + 1 : 0
+    frame.writtenTo = host + size
+    const hit = frame.blocks.filter((block) => overlaps(block, number, host, size))
+    if (hit.length === 0) return false
     this.invalidations++
-    for (const block of blocks) this.#drop(block)
-    this.#frames.delete(frame)
-    this.#hasCode[frame] = 0
+    const all = [...frame.blocks]
+    const dropped = frame.adjoining < FILLING ? hit : all
+    for (const block of dropped) this.#remove(block)
+    this.#unlink(all, dropped)
     this.#dropped()
     return true
   }
 
-  /** Makes a block's records leave. It stays listed with its frames until they are written. */
+  /** Takes a block from everywhere. */
+  #remove(block: Block): void {
+    this.#drop(block)
+    this.#unlist(block, block.start)
+    if (block.nextPage >= 0) this.#unlist(block, block.nextPage)
+  }
+
+  /** Makes a block's records leave. */
   #drop(block: Block): void {
     this.blocksDropped++
     const { u32 } = this.#memory
     for (let i = 0; i < block.records; i++) {
-      const at = (block.rec + i * RECORD_SIZE + REC_HANDLER) >>> 2
-      const handler = u32[at] as number
-      if (handler >= FIRST_REGION) this.#regionDropped(handler)
-      u32[at] = HANDLER_DEAD
+      const rec = block.rec + i * RECORD_SIZE
+      this.#recordDropped(rec)
+      u32[(rec + REC_HANDLER) >>> 2] = HANDLER_DEAD
     }
     this.#blocks.delete(block)
     this.#hints.forget(block.start)
   }
 
-  /** Takes a dropped block that goes on in another page from the lists of both. */
-  #unlist(block: Block): void {
-    for (const host of [block.start, block.nextPage]) {
-      const blocks = this.#frames.get(host >>> PAGE_SHIFT)
-      const index = blocks?.indexOf(block) ?? -1
-      if (index >= 0) blocks?.splice(index, 1)
+  #unlist(block: Block, host: number): void {
+    const number = host >>> PAGE_SHIFT
+    const { blocks } = this.#frames.get(number) as Frame
+    blocks.splice(blocks.indexOf(block), 1)
+    if (blocks.length > 0) return
+    this.#frames.delete(number)
+    this.#hasCode[number] = 0
+  }
+
+  /** Lets the branches of blocks look again for those that were dropped. */
+  #unlink(blocks: readonly Block[], dropped: readonly Block[]): void {
+    const { u32 } = this.#memory
+    const dead = new Set(dropped.map(({ rec }) => rec))
+    for (const { rec, records } of blocks) {
+      for (let i = 0; i < records; i++) {
+        const at = (rec + i * RECORD_SIZE + REC_LINK) >>> 2
+        if (dead.has(u32[at] as number)) u32[at] = 0
+      }
     }
   }
 

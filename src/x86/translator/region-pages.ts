@@ -4,7 +4,8 @@
 //
 //   +0 i64 JUMP_KEY and CODE_EPOCH of the processor    +8 i32 pages that were found, a bit each
 //
-// All blocks of a page are dropped at once: if the one that is looked for lives, so do the others.
+// If one block that is looked for lies there, so do the others: a region whose blocks are dropped is
+// dropped as well (region-uses.ts).
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { FuncRef } from '../../wasm/graph.ts'

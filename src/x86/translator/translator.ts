@@ -18,6 +18,7 @@ import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
 import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
+import { RegionUses } from './region-uses.ts'
 import type { TranslatorOptions } from './options.ts'
 import type { Policy } from './policy.ts'
 import type { Surroundings } from './region-plan.ts'
@@ -38,6 +39,8 @@ interface Place {
 /** A region that is being made at a place. */
 interface Request extends Wanted {
   readonly place: Place
+  /** First records of the blocks that it was made with knowledge of. */
+  readonly uses: ReadonlySet<number>
 }
 
 /** The code around a place as linear addresses go, by offsets from the page that it lies on. */
@@ -66,8 +69,9 @@ export class Translator {
   readonly #pages: number
   /** Sizes of regions. */
   readonly #sizes = new Int32Array(REGION_PLACES)
-  /** Where each begins: its record, and host address and mode of that instruction. */
-  readonly #begins: (Pick<Place, 'rec' | 'start' | 'mode'> | undefined)[] = []
+  /** Where each begins. */
+  readonly #begins: (Place | undefined)[] = []
+  readonly #uses = new RegionUses()
   readonly #regions = new RegionMemory()
   readonly #nowMs: () => number
   readonly #free: number[] = []
@@ -229,15 +233,19 @@ export class Translator {
     }
   }
 
-  /** From now on a region's first block is interpreted, until it is hot again. */
   #evict(region: number): void {
+    this.#takeAway(region)
+    this.counters.evicted++
+  }
+
+  /** From now on a region's first block is interpreted, until it is hot again. */
+  #takeAway(region: number): void {
     const begin = this.#begins[region]
     if (begin && this.#regionAt(begin.rec) === region) {
       this.#memory.u32[begin.rec >>> 2] = this.#originals[region] as number
       this.#code().cool(begin.start, begin.mode)
     }
     this.#remove(FIRST_REGION + region)
-    this.counters.evicted++
   }
 
   /** Asks for regions at places where there can be some, each with a place in the table. */
@@ -254,10 +262,11 @@ export class Translator {
       const limits = this.#policy.limits(region < 0)
       const size = region < 0 ? 0 : (this.#sizes[region] as number)
       const leastSize = size * this.#policy.worthwhileGrowth
-      const around = this.#surroundings(place)
+      const uses = new Set([rec])
+      const around = this.#surroundings(place, uses)
       const pagesAt = this.#pagesOf(index)
       const name = place.linear.nameOf(start & (PAGE - 1))
-      requests.push({ rec, start, name, index, pagesAt, limits, leastSize, around, place })
+      requests.push({ rec, start, name, index, pagesAt, limits, leastSize, around, place, uses })
     }
     return requests
   }
@@ -284,11 +293,12 @@ export class Translator {
     const isThere = bytes !== undefined && this.#instantiate(bytes)
     const continuations: Place[] = []
     const begun: number[] = []
-    for (const [i, { index, place }] of requests.entries()) {
+    for (const [i, { index, place, uses }] of requests.entries()) {
       const { size, instructions, continuations: behind, starts } = made[i] as Made
       if (isThere && size > 0) {
         this.#begin(place, index, size, instructions)
         begun.push(index - FIRST_REGION)
+        this.#uses.add(index, uses)
         this.#cover(place, starts)
       } else this.#free.push(index)
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
@@ -311,11 +321,12 @@ export class Translator {
     return true
   }
 
-  #begin({ rec, start, mode }: Place, index: number, size: number, instructions: number): void {
+  #begin(place: Place, index: number, size: number, instructions: number): void {
+    const { rec } = place
     const before = this.#memory.u32[rec >>> 2] as number
     this.#originals[index - FIRST_REGION] = this.original(before)
     this.#sizes[index - FIRST_REGION] = size
-    this.#begins[index - FIRST_REGION] = { rec, start, mode }
+    this.#begins[index - FIRST_REGION] = place
     this.#memory.u32[rec >>> 2] = index
     this.#memory.u8.fill(0, this.#pagesOf(index), this.#pagesOf(index) + PAGES_SIZE)
     if (before >= FIRST_REGION) this.#remove(before)
@@ -344,30 +355,44 @@ export class Translator {
     return [{ rec, start, mode: from.mode, linear: from.linear }]
   }
 
-  /** The code around a place. Calls are followed to other pages if it is worth it. */
-  #surroundings({ start, mode, linear }: Place): Surroundings {
+  /**
+   * The code around a place. Calls are followed to other pages if it is worth it. What is found is
+   * added to `uses`.
+   */
+  #surroundings({ start, mode, linear }: Place, uses: Set<number>): Surroundings {
     const page = pageOf(start)
     const { u16, u32 } = this.#memory
-    const find = (offset: number, isCall: boolean) => {
+    const look = (offset: number, isCall: boolean) => {
       if (offset >= 0 && offset < PAGE) return this.#code().known(page + offset, mode)
       const rec = linear.peek(offset)
       if (rec === 0 || (u16[(rec + R.REC_END) >>> 1] as number) > PAGE) return 0
       const isUsed = (u32[rec >>> 2] as number) >= FIRST_REGION || this.#seen.has(rec)
       return isCall && !isUsed ? 0 : rec
     }
+    const find = (offset: number, isCall: boolean) => {
+      const rec = look(offset, isCall)
+      if (rec !== 0) uses.add(rec)
+      return rec
+    }
     return { find, targetsOf: linear.targetsOf }
   }
 
-  /** The block that a region begins with has been dropped. */
-  dropped(index: number): void {
-    this.#remove(index)
-    this.counters.dropped++
+  /** A record is about to be dropped: so are the regions that were made with its block. */
+  recordDropped(rec: number): void {
+    for (const index of this.#uses.of(rec)) {
+      const place = this.#begins[index - FIRST_REGION]
+      this.#takeAway(index - FIRST_REGION)
+      this.counters.dropped++
+      // Nobody would ask for one in the middle of a block.
+      if (place && !place.block) this.#waiting.push(place)
+    }
   }
 
   /** Nothing leads to a region any more: its place is free. */
   #remove(index: number): void {
     this.#handlers.removeRegion(index)
     this.#regions.remove(index - FIRST_REGION)
+    this.#uses.remove(index)
     this.#begins[index - FIRST_REGION] = undefined
     this.#free.push(index)
     this.counters.live--
@@ -382,6 +407,7 @@ export class Translator {
   forgetAll(): void {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
     this.#regions.clear()
+    this.#uses.clear()
     this.#begins.length = 0
     this.#free.length = 0
     this.#waiting.length = 0
