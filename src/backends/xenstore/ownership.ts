@@ -35,13 +35,18 @@ function addChange(
     const { nodes, bytes } = change.get(domid) ?? { nodes: 0, bytes: 0 }
     change.set(domid, { nodes: nodes + by, bytes: bytes + by * memoryOf(node, pathLength) })
   }
-  add(before, -1)
-  add(after, 1)
+  // Most nodes that differ are those above the one that was changed, and take what they took.
+  const hasSameNames = before?.childrenGeneration === after?.childrenGeneration
+  if (!hasSameNames || before?.generation !== after?.generation) {
+    add(before, -1)
+    add(after, 1)
+  }
   // Below the root, whose path is a slash, another one stands before each name.
   const above = pathLength === 1 ? 1 : pathLength + 1
   for (const [name, child] of before?.children ?? []) {
     addChange(child, after?.children.get(name), above + name.length, change)
   }
+  if (hasSameNames) return
   for (const [name, child] of after?.children ?? []) {
     if (!before?.children.has(name)) addChange(undefined, child, above + name.length, change)
   }
