@@ -129,9 +129,10 @@ export class RunningDomain implements Domain {
    */
   async suspend(options: WaitOptions = {}): Promise<void> {
     let isSuspended = false
-    this.guest.suspend(() => {
+    askToShutDown(this.guest, 'suspend')
+    this.guest.onSuspended = () => {
       isSuspended = true
-    })
+    }
     this.wake()
     const limit = this.timeoutMs(options) / 1000
     await this.wait(

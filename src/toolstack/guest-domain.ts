@@ -34,7 +34,6 @@ import { type GuestPhysicalMemory, PAGE_SIZE } from './build/guest-physical-memo
 import { SPECIAL_PAGES } from './build/memory-map.ts'
 import { planPvh, pvhPopulated, type PvhConfig, type PvhLayout, writePvh } from './build/pvh.ts'
 import type { EntrySegment } from './build/pvh-entry-state.ts'
-import { askToShutDown } from './guest-control.ts'
 import { type GuestDisk, GuestDisks } from './guest-disks.ts'
 import { GuestNetworks } from './guest-networks.ts'
 import type { KernelImage } from './image/kernel.ts'
@@ -73,6 +72,8 @@ export class GuestDomain {
   memoryTargetKiB: number
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
+  /** Told once, in place of {@link onShutdown}, when the domain has suspended itself as asked. */
+  onSuspended: (() => void) | undefined
   readonly #host: XenHost
   readonly #channels: HostChannel[] = []
   readonly #pages: HostPage[] = []
@@ -80,8 +81,6 @@ export class GuestDomain {
   readonly #storePage: RingHolder
   #name: string
   #isDestroyed = false
-  /** Who asked it to suspend itself, and is told when it has. */
-  #onSuspended: (() => void) | undefined
 
   /** @throws UserError if the images do not fit or the host has no memory left */
   constructor(
@@ -151,20 +150,10 @@ export class GuestDomain {
     this.console.onEvent()
     this.#host.xenstored.domainHasShutDown(this.domain.domid)
     const { shutdownReason = 0 } = this.domain
-    const onSuspended = this.#onSuspended
-    this.#onSuspended = undefined
+    const { onSuspended } = this
+    this.onSuspended = undefined
     if (shutdownReason === SHUTDOWN_suspend && onSuspended) onSuspended()
     else this.onShutdown?.(shutdownReason)
-  }
-
-  /**
-   * Asks the guest to suspend itself; `onSuspended` is told when it has, in place of
-   * {@link onShutdown}. Its drivers have then let go of nothing, but use nothing any more.
-   * @throws UserError if it has no drivers for that
-   */
-  suspend(onSuspended: () => void): void {
-    askToShutDown(this, 'suspend')
-    this.#onSuspended = onSuspended
   }
 
   /** Has it suspended itself, and not gone on. */

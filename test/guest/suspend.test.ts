@@ -17,11 +17,9 @@ const settle = (address: string) =>
 const CONNECTED = 4
 
 async function suspend(session: Session): Promise<void> {
-  let isSuspended = false
-  const suspended = (session.domain as RunningDomain).suspend().then(() => {
-    isSuspended = true
-  })
-  await session.until(() => isSuspended)
+  const domain = session.domain as RunningDomain
+  const suspended = domain.suspend()
+  await session.until(() => domain.guest.isSuspended)
   await suspended
 }
 
