@@ -77,6 +77,18 @@ export class XenbusBackend {
     this.#frontendChanged()
   }
 
+  /**
+   * The frontend is one that knows nothing of this backend, such as that of a guest that has been
+   * suspended: `write` puts both ends' folders into their first state, and the device is offered anew.
+   */
+  renew(write: () => void): void {
+    if (this.#isEnded) return
+    this.#options.device.disconnect()
+    this.#state = XenbusStateInitialising
+    write()
+    if (this.#state === XenbusStateInitialising) this.#offer()
+  }
+
   /** Lets go of a frontend that breaks the protocol, until it has closed and comes again. */
   refuse(why: string): void {
     this.#options.device.disconnect()

@@ -13,7 +13,7 @@ import { type DebianArchitecture, DebianPackages, type UnpackedPackage } from '.
 const gzipAsync = promisify(gzip)
 
 /** Bumped when the contents of the demo guest change. */
-const DEMO_VERSION = '3'
+const DEMO_VERSION = '4'
 
 const FRONT_ENDS = ['drivers/block/xen-blkfront.ko', 'drivers/net/xen-netfront.ko']
 

@@ -2,7 +2,8 @@
 // with an address of its own, so that guests that share a switch do not share addresses.
 
 import { UserError } from '../base/errors.ts'
-import { hasGateway, ipv4Number, type VifConfig } from '../toolstack/vif-config.ts'
+import { ipv4Number } from '../toolstack/port-forward.ts'
+import { hasGateway, type VifConfig } from '../toolstack/vif-config.ts'
 import type { TimeMode } from './host-types.ts'
 import {
   FIRST_GUEST_ADDRESS,

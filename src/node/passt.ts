@@ -4,13 +4,16 @@
 // that is closed, however this process ends.
 
 import { spawn, type ChildProcess } from 'node:child_process'
+import { isIPv6 } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { UserError } from '../base/errors.ts'
 import { encodeFrame, FrameReader } from '../backends/net/frame-stream.ts'
 import { ETHERTYPE_ARP, setU16, u16 } from '../backends/net/headers.ts'
-import { BROADCAST, formatMac } from '../backends/net/mac.ts'
+import { linkLocalText } from '../backends/net/link-local.ts'
+import { BROADCAST, formatMac, setMac } from '../backends/net/mac.ts'
 import type { Uplink } from '../backends/net/uplink.ts'
-import type { PortForward } from '../toolstack/vif-config.ts'
+import type { PortForward } from '../toolstack/port-forward.ts'
 
 /** The guests' network, as QEMU's users know it. All gateways look alike: each has one guest. */
 export const GATEWAY_NETWORK = { address: 0x0a00_0200, bits: 24 }
@@ -18,6 +21,8 @@ export const FIRST_GUEST_ADDRESS = 0x0a00_020f
 export const LAST_GUEST_ADDRESS = 0x0a00_02fe
 const GATEWAY_ADDRESS = 0x0a00_0202
 const GATEWAY_MAC = 0x5255_0a00_0202
+/** A unique local prefix (RFC 4193); its global identifier spells "xenol". */
+const GUESTS_PREFIX = 'fd78:656e:6f6c::'
 
 /** The socket's number in passt: the first after the standard ones. */
 const SOCKET = 3
@@ -56,6 +61,8 @@ export interface PasstOptions {
  */
 export async function startPasst(options: PasstOptions): Promise<Passt> {
   const program = options.program ?? 'passt'
+  const forward = options.forwards.find(({ address }) => isIPv6(address))
+  if (forward && !machineHasIpv6()) throw noIpv6(options.what, forward)
   const child = spawn(program, argumentsOf(options), {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   })
@@ -74,15 +81,44 @@ function argumentsOf({ address, forwards, mtu }: PasstOptions): string[] {
     protocol === 'tcp' ? '--tcp-ports' : '--udp-ports',
     `${at}/${hostPort}:${guestPort}`,
   ])
+  const { name, hasIpv6 } = templateInterface()
   return [
-    ...['--foreground', '--quiet', '--fd', String(SOCKET), '--ipv4-only'],
+    ...['--foreground', '--quiet', '--fd', String(SOCKET), '--mac-addr', formatMac(GATEWAY_MAC)],
+    ...(name === undefined ? [] : ['--interface', name]),
     ...['--address', ipv4Text(address), '--netmask', String(GATEWAY_NETWORK.bits)],
-    ...['--gateway', ipv4Text(GATEWAY_ADDRESS), '--mac-addr', formatMac(GATEWAY_MAC)],
+    ...['--gateway', ipv4Text(GATEWAY_ADDRESS)],
+    // Without an address it would be the host's own.
+    ...(hasIpv6
+      ? ['--address', ipv6Address(address), '--gateway', linkLocalText(GATEWAY_MAC)]
+      : ['--ipv4-only']),
     // No --dns: the guest is to learn the host's own resolvers by DHCP. With one at an address of the
     // gateway's (--dns-forward), answers of the others would seem to come from there.
     ...['--mtu', String(mtu ?? MTU)],
     ...ports,
   ]
+}
+
+/** Can guests of this machine speak IPv6 with their gateways. */
+export function machineHasIpv6(): boolean {
+  return templateInterface().hasIpv6
+}
+
+/**
+ * An interface that passt can take its bearings from. By itself it takes one with a default route,
+ * and does not start without; but all that it would read there it is told, except for a link-local
+ * IPv6 address, so that any interface with one will do, and for IPv4 the loopback.
+ */
+function templateInterface(): { readonly name: string | undefined; readonly hasIpv6: boolean } {
+  const all = Object.entries(networkInterfaces()).map(([name, addresses = []]) => {
+    const ipv6 = addresses.filter(({ family }) => family === 'IPv6')
+    const isLoopback = addresses.some(({ internal }) => internal)
+    const hasLinkLocal = !isLoopback && ipv6.some(({ address }) => address.startsWith('fe80:'))
+    const hasGlobal = hasLinkLocal && ipv6.some(({ scopeid }) => scopeid === 0)
+    return { name, isLoopback, hasLinkLocal, hasGlobal }
+  })
+  const six = all.find(({ hasGlobal }) => hasGlobal) ?? all.find((each) => each.hasLinkLocal)
+  const chosen = six ?? all.find(({ isLoopback }) => isLoopback)
+  return { name: chosen?.name, hasIpv6: six !== undefined }
 }
 
 export class Passt implements Gateway {
@@ -228,24 +264,33 @@ export class Passt implements Gateway {
   }
 }
 
+function noIpv6(what: string, { address, hostPort }: PortForward): UserError {
+  return new UserError(
+    `${what} cannot have port ${hostPort} of ${address} forwarded to it.`,
+    'No interface of this machine has a link-local IPv6 address, without which passt does no IPv6.',
+    'Forward a port of an IPv4 address such as 127.0.0.1, or switch IPv6 on.',
+  )
+}
+
 export function ipv4Text(address: number): string {
   return [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.')
+}
+
+/** The IPv6 address of the guest with an IPv4 address, unless it chooses one of its own. */
+function ipv6Address(address: number): string {
+  return `${GUESTS_PREFIX}${(address & 0xffff).toString(16)}`
 }
 
 /** Who has the gateway's address, asked from the guest's. */
 function arpRequest(address: number): Uint8Array {
   const frame = new Uint8Array(42)
   const view = new DataView(frame.buffer)
-  const put = (at: number, mac: number) => {
-    setU16(frame, at, Math.floor(mac / 2 ** 32))
-    view.setUint32(at + 2, mac % 2 ** 32)
-  }
-  put(0, BROADCAST)
+  setMac(frame, 0, BROADCAST)
   // Nobody's: the guest's own first frame tells passt who it is.
-  put(6, GATEWAY_MAC + 1)
+  setMac(frame, 6, GATEWAY_MAC + 1)
   setU16(frame, 12, ETHERTYPE_ARP)
   frame.set([0, 1, 8, 0, 6, 4, 0, 1], 14)
-  put(22, GATEWAY_MAC + 1)
+  setMac(frame, 22, GATEWAY_MAC + 1)
   view.setUint32(28, address)
   view.setUint32(38, GATEWAY_ADDRESS)
   return frame

@@ -1,6 +1,7 @@
 // A domain of a host in Node, as host-types.ts describes it and with what the host process needs besides:
 // its console, devices and phases, waiting for it, tracing it, and its end.
 
+import { UserError } from '../base/errors.ts'
 import { askToShutDown } from '../toolstack/guest-control.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
 import type { XenHost } from '../toolstack/xen-host.ts'
@@ -119,6 +120,46 @@ export class RunningDomain implements Domain {
     askToShutDown(this.guest, 'poweroff')
     this.wake()
     return this.waitForEnd(options)
+  }
+
+  /**
+   * Asks the guest to suspend itself, and waits until it has. Its processors then stand still, and
+   * its drivers use nothing of the host, until {@link resume}.
+   * @throws UserError if its kernel has no drivers for that; WaitError when it takes too long
+   */
+  async suspend(options: WaitOptions = {}): Promise<void> {
+    let isSuspended = false
+    askToShutDown(this.guest, 'suspend')
+    this.guest.onSuspended = () => {
+      isSuspended = true
+    }
+    this.wake()
+    const limit = this.timeoutMs(options) / 1000
+    await this.wait(
+      () => isSuspended || undefined,
+      options,
+      () => {
+        const why = `It still ran after ${limit} s.`
+        const remedy = 'Allow more with timeoutMs, or look at what its console says.'
+        return new WaitError('timeout', `"${this.name}" did not suspend itself.`, why, remedy)
+      },
+    )
+  }
+
+  /**
+   * Lets a suspended guest go on; it takes its devices up anew, as one that was restored.
+   * @throws UserError if it is not suspended
+   */
+  resume(): void {
+    if (!this.guest.isSuspended) {
+      throw new UserError(
+        `"${this.name}" cannot go on.`,
+        'It is not suspended.',
+        'Suspend it first.',
+      )
+    }
+    this.guest.resume()
+    this.wake()
   }
 
   /**

@@ -104,6 +104,11 @@ export class GuestDisks {
     }))
   }
 
+  /** The guest goes on after it was suspended. */
+  renew(): void {
+    for (const { device } of this.#devices.values()) device.renew()
+  }
+
   /** The guest ends. */
   close(): void {
     for (const { device } of this.#devices.values()) device.close()

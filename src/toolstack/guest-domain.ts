@@ -1,7 +1,7 @@
 // A guest as the toolstack sees it: built from its images, with a console and a place in
 // xenstore, until it ends and is destroyed.
 
-import { Bug, UserError } from '../base/errors.ts'
+import { Bug, invariant, UserError } from '../base/errors.ts'
 import { ConsoleRing } from '../backends/console/ring.ts'
 import type { RingPage } from '../backends/ring-page.ts'
 import type { XenstoreClient } from '../backends/xenstore/client.ts'
@@ -20,6 +20,7 @@ import {
   HVM_PARAM_STORE_EVTCHN,
   HVM_PARAM_STORE_PFN,
 } from '../xen/abi/hvm-params.ts'
+import { SHUTDOWN_suspend } from '../xen/abi/sched.ts'
 import type { Domain } from '../xen/domain.ts'
 import {
   createGuestPort,
@@ -47,6 +48,12 @@ export interface GuestImages {
   readonly symbols?: GuestSymbols | undefined
 }
 
+/** A page with a ring, and the channel by which its guest is told of news. */
+interface RingHolder {
+  readonly page: RingPage
+  channel: HostChannel | undefined
+}
+
 const E820_ENTRY_BYTES = 20
 /** Where the local APIC's registers lie after reset. */
 const LOCAL_APIC_GFN = 0xfee00
@@ -65,9 +72,13 @@ export class GuestDomain {
   memoryTargetKiB: number
   /** Told once when the domain has shut down. */
   onShutdown: ((reason: number) => void) | undefined
+  /** Told once, in place of {@link onShutdown}, when the domain has suspended itself as asked. */
+  onSuspended: (() => void) | undefined
   readonly #host: XenHost
   readonly #channels: HostChannel[] = []
   readonly #pages: HostPage[] = []
+  readonly #consolePage: RingHolder
+  readonly #storePage: RingHolder
   #name: string
   #isDestroyed = false
 
@@ -85,20 +96,14 @@ export class GuestDomain {
     this.#name = config.name
     this.memoryTargetKiB = config.memoryMiB * 1024
     this.layout = this.#build(images)
-    const consolePage = this.#ringPage(SPECIAL_PAGES.console)
-    this.console = new ConsoleRing(consolePage.page, {
+    this.#consolePage = this.#ringPage(SPECIAL_PAGES.console)
+    this.#storePage = this.#ringPage(SPECIAL_PAGES.xenstore)
+    this.console = new ConsoleRing(this.#consolePage.page, {
       onComplaint: (text) => this.onComplaint?.(`console: ${text}`),
     })
-    const consolePort = this.#connect(consolePage, () => this.console.onEvent())
-    const storePage = this.#ringPage(SPECIAL_PAGES.xenstore)
-    const storePort = this.#connect(storePage, () => store.onEvent())
-    const onStoreComplaint = (text: string) => this.onComplaint?.(`xenstore: ${text}`)
-    const store = host.xenstored.introduceDomain(domain.domid, storePage.page, onStoreComplaint)
-    const { params } = domain
-    params.set(HVM_PARAM_CONSOLE_PFN, BigInt(SPECIAL_PAGES.console))
-    params.set(HVM_PARAM_CONSOLE_EVTCHN, BigInt(consolePort))
-    params.set(HVM_PARAM_STORE_PFN, BigInt(SPECIAL_PAGES.xenstore))
-    params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
+    const { consolePort, storePort } = this.#connectRings()
+    domain.params.set(HVM_PARAM_CONSOLE_PFN, BigInt(SPECIAL_PAGES.console))
+    domain.params.set(HVM_PARAM_STORE_PFN, BigInt(SPECIAL_PAGES.xenstore))
     this.#writeTree(consolePort, storePort)
     this.networks = new GuestNetworks(host, domain, (text) => this.onComplaint?.(text))
     this.disks = new GuestDisks(host, domain.domid, (text) => this.onComplaint?.(text))
@@ -144,7 +149,33 @@ export class GuestDomain {
     // What the guest printed last may still be in its ring.
     this.console.onEvent()
     this.#host.xenstored.domainHasShutDown(this.domain.domid)
-    this.onShutdown?.(this.domain.shutdownReason ?? 0)
+    const { shutdownReason = 0 } = this.domain
+    const { onSuspended } = this
+    this.onSuspended = undefined
+    if (shutdownReason === SHUTDOWN_suspend && onSuspended) onSuspended()
+    else this.onShutdown?.(shutdownReason)
+  }
+
+  /** Has it suspended itself, and not gone on. */
+  get isSuspended(): boolean {
+    return this.domain.shutdownReason === SHUTDOWN_suspend
+  }
+
+  /**
+   * A guest that has suspended itself goes on. It finds what one finds that was restored: its memory
+   * and processors as they were, and for the rest a new domain. Its drivers connect again: console
+   * and xenstore at once, disks and networks as their backends offer them.
+   */
+  resume(): void {
+    const { domain } = this
+    invariant(this.isSuspended, `domain ${domain.domid} is not suspended`)
+    this.networks.renew()
+    this.disks.renew()
+    for (const channel of this.#channels.splice(0)) channel.close()
+    domain.renew()
+    this.#connectRings()
+    this.#host.xenstored.resume(domain.domid)
+    domain.resume()
   }
 
   /** Text that the guest wrote to Xen's own console. */
@@ -205,7 +236,20 @@ export class GuestDomain {
     return layout
   }
 
-  #ringPage(gfn: number): { readonly page: RingPage; channel: HostChannel | undefined } {
+  /** Event channels for the console and xenstore, always in this order: the guest knows them. */
+  #connectRings(): { readonly consolePort: number; readonly storePort: number } {
+    const { params, domid } = this.domain
+    const { xenstored } = this.#host
+    const consolePort = this.#connect(this.#consolePage, () => this.console.onEvent())
+    const storePort = this.#connect(this.#storePage, () => store.onEvent())
+    const onComplaint = (text: string) => this.onComplaint?.(`xenstore: ${text}`)
+    const store = xenstored.introduceDomain(domid, this.#storePage.page, onComplaint)
+    params.set(HVM_PARAM_CONSOLE_EVTCHN, BigInt(consolePort))
+    params.set(HVM_PARAM_STORE_EVTCHN, BigInt(storePort))
+    return { consolePort, storePort }
+  }
+
+  #ringPage(gfn: number): RingHolder {
     // Held, so that it stays this ring whatever the guest does with its memory.
     const held = mapForeignPage(this.domain, gfn)
     if (!held) throw new Bug(`special page ${gfn} has no frame`)
@@ -224,7 +268,7 @@ export class GuestDomain {
     return holder
   }
 
-  #connect(ring: { channel: HostChannel | undefined }, onEvent: () => void): number {
+  #connect(ring: RingHolder, onEvent: () => void): number {
     const made = createGuestPort(this.#host.hypervisor, this.domain, onEvent)
     if (typeof made === 'number') throw new Bug(`no event channel for a new domain: ${made}`)
     ring.channel = made.channel

@@ -126,6 +126,11 @@ export class GuestNetworks {
     })
   }
 
+  /** The guest goes on after it was suspended. */
+  renew(): void {
+    for (const { vif } of this.all) vif.renew()
+  }
+
   /** Takes all away: the domain ends. */
   destroy(): void {
     for (const [devid, plugged] of this.#plugged) this.#remove(devid, plugged)

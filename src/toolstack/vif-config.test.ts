@@ -39,11 +39,20 @@ test('ports are forwarded from the host itself unless another address is given',
   ])
 })
 
+test('a forwarded port of an IPv6 address has brackets, as in URLs', () => {
+  const { forwards } = parseVifSpec('forward=[::1]/8080:80,forward=udp:[2001:DB8::10.0.2.2]/53')
+  assert.deepEqual(forwards, [
+    { protocol: 'tcp', address: '::1', hostPort: 8080, guestPort: 80 },
+    { protocol: 'udp', address: '2001:db8::10.0.2.2', hostPort: 53, guestPort: 53 },
+  ])
+})
+
 test('an interface as text is read as the same interface', () => {
   for (const text of [
     '',
     'mac=00:16:3e:01:02:03,bridge=xenbr1,gateway=passt,untrusted,mtu=9000,devid=3',
     'forward=8080:80,forward=udp:0.0.0.0/53,ip=10.0.2.20,vifname=web',
+    'forward=[2001:db8:0:0:0:0:0:1]/8080',
     'gateway=none,rate=1MB/s@20ms',
     'rate=1GB/s@1s',
     'rate=7b/s@3s',
@@ -87,6 +96,13 @@ test('what makes no sense is said with what would', () => {
     'forward=80:65536',
     'forward=8080:80:1',
     'forward=256.0.0.1/80',
+    'forward=::1/80',
+    'forward=[1:2:3:4:5:6:7]/80',
+    'forward=[1::2::3]/80',
+    'forward=[12345::]/80',
+    'forward=[1:2:3:4:5:6:7:8:9]/80',
+    'forward=[::1.2.3]/80',
+    'forward=[fe80::1%eth0]/80',
     'ip=10.0.2',
     'mtu=12',
     'devid=256',

@@ -5,16 +5,8 @@
 import { didYouMean } from '../base/did-you-mean.ts'
 import { isGroup, parseMac } from '../backends/net/mac.ts'
 import type { Rate } from '../backends/net/rate-limit.ts'
+import { formatForward, ipv4Number, parseForward, type PortForward } from './port-forward.ts'
 import { Mistake, type Piece, readSpec, type SpecKind, type SpecRemark } from './device-spec.ts'
-
-/** A port of the host that leads to one of the guest. */
-export interface PortForward {
-  readonly protocol: 'tcp' | 'udp'
-  /** Address of the host to listen on. */
-  readonly address: string
-  readonly hostPort: number
-  readonly guestPort: number
-}
 
 export interface VifConfig {
   /** Ethernet address, such as 00:16:3e:01:02:03; made from the domain's name if not given. */
@@ -37,7 +29,6 @@ export interface VifConfig {
 
 export const DEFAULT_BRIDGE = 'xenbr0'
 const DEFAULT_RATE_INTERVAL_US = 50_000
-const MOST_PORT = 65535
 
 /** What a key says; undefined if its value makes no sense. */
 type KeyReader = (value: string) => VifConfig | undefined
@@ -76,7 +67,7 @@ export const VIF_KEYS: ReadonlyMap<string, Key> = new Map(
     forward: {
       summary:
         'a port of the host that leads to the guest, from 127.0.0.1 unless another address is given; may be repeated; has no counterpart in xl',
-      takes: '[udp:][ADDRESS/]HOSTPORT[:GUESTPORT], such as 8080:80',
+      takes: '[udp:][ADDRESS/]HOSTPORT[:GUESTPORT], such as 8080:80 or [::1]/8080:80',
       read: (text: string) => {
         const forward = parseForward(text)
         return forward && { forwards: [forward] }
@@ -197,10 +188,7 @@ export function formatVifSpec(config: VifConfig): string {
     ...(hasGateway === undefined ? [] : [`gateway=${hasGateway ? 'passt' : 'none'}`]),
     ...(rate ? [`rate=${bits}b/s@${rate.intervalUs}us`] : []),
     ...(isTrusted === false ? ['untrusted'] : []),
-    ...forwards.map(
-      ({ protocol, address, hostPort, guestPort }) =>
-        `forward=${protocol}:${address}/${hostPort}:${guestPort}`,
-    ),
+    ...forwards.map((forward) => `forward=${formatForward(forward)}`),
   ]
   return parts.join(',')
 }
@@ -216,15 +204,6 @@ export function hasGateway({ hasGateway, bridge, forwards }: VifConfig): boolean
   return hasGateway ?? (bridge === undefined || (forwards?.length ?? 0) > 0)
 }
 
-/** An IPv4 address as a number of 32 bits; undefined if the text is none. */
-export function ipv4Number(text: string): number | undefined {
-  if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return undefined
-  const bytes = text.split('.').map(Number)
-  return bytes.every((byte) => byte < 256)
-    ? bytes.reduce((sum, byte) => sum * 256 + byte, 0)
-    : undefined
-}
-
 function trust(text: string, isTrusted: boolean): VifConfig | undefined {
   if (text === '' || text === '1') return { isTrusted }
   return text === '0' ? { isTrusted: !isTrusted } : undefined
@@ -232,17 +211,6 @@ function trust(text: string, isTrusted: boolean): VifConfig | undefined {
 
 function wholeNumber(text: string): number | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : undefined
-}
-
-function parseForward(text: string): PortForward | undefined {
-  const found = /^(?:(tcp|udp):)?(?:([\d.]+)\/)?(\d{1,5})(?::(\d{1,5}))?$/.exec(text)
-  if (!found) return undefined
-  const [, protocol = 'tcp', address = '127.0.0.1', host, guest = host] = found
-  const hostPort = Number(host)
-  const guestPort = Number(guest)
-  const isPort = (port: number) => port >= 1 && port <= MOST_PORT
-  if (!isPort(hostPort) || !isPort(guestPort) || ipv4Number(address) === undefined) return undefined
-  return { protocol: protocol === 'udp' ? 'udp' : 'tcp', address, hostPort, guestPort }
 }
 
 /** Bits or bytes a second, in powers of ten as libxl has them, and how often credit is given. */

@@ -250,6 +250,24 @@ export class Domain implements GrantParty {
     this.crashCause = undefined
   }
 
+  /**
+   * Gives the domain, which has suspended itself, what a new one has: no event channels, empty
+   * grant tables and shared pages, and nothing registered. Its memory and processors stay.
+   */
+  renew(): void {
+    const { memory, clock } = this.world
+    this.events.reset()
+    for (const vcpu of this.vcpus) {
+      const old = vcpu.info.reset(vcpu.id)
+      if (old !== undefined) memory.table.put(old)
+      vcpu.renew()
+    }
+    memory.clear(this.shared.mfn)
+    this.shared.writeWallClock(clock.wallBase)
+    for (const vcpu of this.vcpus) vcpu.stampTime(this.now())
+    this.grants.renew()
+  }
+
   /** A processor went down by itself: the last one switches the power off. */
   vcpuWentDown(): void {
     if (this.vcpus.every((vcpu) => !vcpu.isUp)) this.shutDown(SHUTDOWN_poweroff)

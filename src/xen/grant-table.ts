@@ -218,6 +218,19 @@ export class GrantTable {
     return 0
   }
 
+  /** Drops all grants, as in a new domain; nobody may be using one. */
+  renew(): void {
+    invariant(
+      [...this.#active.values()].every(({ pin }) => pin === 0),
+      'a grant is in use',
+    )
+    this.#active.clear()
+    this.#version = 1
+    this.#dropStatus()
+    for (const mfn of this.#shared) this.#memory.clear(mfn)
+    this.#entries = this.#viewEntries()
+  }
+
   /** Writes a grant of access on the guest's behalf, as a toolstack does for console and xenstore. */
   seed(ref: number, domid: number, gfn: number): void {
     invariant(ref < this.entryCount, `domain ${this.domid} has no grant ${ref}`)

@@ -7,7 +7,7 @@ import { SCHEDOP_poll, sched_poll } from './abi/sched.ts'
 import { __HYPERVISOR_sched_op, VIRQ_TIMER } from './abi/xen.ts'
 import { createGuestPort, mapGrantedPage } from './host-services.ts'
 import { guestOf, moveHost } from './testing/move-host.ts'
-import { TestHost } from './testing/test-host.ts'
+import { type TestGuest, TestHost } from './testing/test-host.ts'
 
 test('the saved state of a restored host is that of the host it came from', () => {
   const host = new TestHost()
@@ -94,3 +94,41 @@ test('a service whose event came just before the move hears of it after', () => 
   to.hypervisor.deliverHostEvents()
   assert.equal(heard, 1)
 })
+
+test('a domain that was suspended goes on with what a new domain has, and keeps its memory', () => {
+  const host = new TestHost()
+  const guest = host.guest()
+  const { domain } = guest
+  const fresh = host.guest().domain
+  const free = host.frames.freeFrames
+  domain.writePhysical(25 * 4096, Uint8Array.of(0x34, 0x12))
+  domain.events.initControl(20n, 0, 0)
+  domain.events.expandArray(21n)
+  domain.channels.bindIpi(0)
+  domain.grants.setVersion(2)
+  domain.grants.seed(9, 0, 30)
+  const page = mapGrantedPage(host.hypervisor, domain.domid, 9)
+  assert.ok(typeof page !== 'number')
+  assert.throws(() => domain.renew(), /a grant is in use/)
+  page.release()
+  guest.vcpu(0).setPeriod(3_000_000)
+  domain.renew()
+  assert.equal(guest.get32(25 * 4096), 0x1234)
+  assert.equal(host.frames.freeFrames, free)
+  assert.equal(host.timers.size, 0)
+  assert.equal(domain.grants.version, 1)
+  assert.equal(typeof mapGrantedPage(host.hypervisor, domain.domid, 9), 'number')
+  assert.deepEqual(domain.events.save(), fresh.events.save())
+  assert.deepEqual(
+    host.memory.u8.slice(...bitmapsOf(domain)),
+    host.memory.u8.slice(...bitmapsOf(fresh)),
+  )
+  // It may register everything once more.
+  assert.equal(domain.events.initControl(20n, 0, 0), 0)
+})
+
+/** Where a domain's shared page has all that stands behind the vCPUs, in the memory of the host. */
+function bitmapsOf({ shared }: TestGuest['domain']): [number, number] {
+  const start = shared.mfn * 4096
+  return [start + 32 * 64, start + 4096]
+}

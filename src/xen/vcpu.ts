@@ -253,6 +253,15 @@ export class Vcpu {
     this.processor.writeLinear(address, vcpu_runstate_info.encode(width, values), true)
   }
 
+  /** What the guest has registered, and the timers of hypercalls, are forgotten. */
+  renew(): void {
+    this.setPeriod(0)
+    this.singleshot.cancel()
+    this.runstateArea = null
+    this.timeArea = null
+    this.upcallVector = 0
+  }
+
   /** Stops the timers: the domain ends. */
   destroy(): void {
     this.singleshot.cancel()

@@ -6,10 +6,11 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { resolve4 } from 'node:dns/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { networkInterfaces, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Host } from '../../src/node/host.ts'
+import { machineHasIpv6 } from '../../src/node/passt.ts'
 import { Session } from './session.ts'
 
 /** A name that whoever resolves names at all knows. */
@@ -152,32 +153,106 @@ test('a guest asks the resolver of the host for names', async (t) => {
   }
 })
 
-/** Waits until DHCP has given the address. */
+/** A global address of this machine; undefined if it has none, as without a router. */
+const ownIpv6 = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find(({ family, internal, scopeid }) => family === 'IPv6' && !internal && scopeid === 0)?.address
+
+/** Made of the prefix that the gateway announces and of the interface's Ethernet address. */
+const GUEST_IPV6 = 'fd78:656e:6f6c:0:216:3eff:fe11:2233/64 scope global dynamic'
+const GATEWAY_IPV6 = 'fe80::5055:aff:fe00:202%eth0'
+
+test('by IPv6 a guest serves HTTP through forwarded ports, and reaches the host', {
+  skip: !machineHasIpv6() && 'no interface of this machine has an IPv6 address',
+}, async (t) => {
+  const host = await Session.host({ time: 'real' })
+  const urls = await Promise.all(
+    ['::1', ...(ownIpv6 === undefined ? [] : [ownIpv6])].map(urlOfFreePort),
+  )
+  const forwards = urls.map(({ hostname, port }) => `forward=${hostname}/${port}:80`)
+  const vifs = [['mac=00:16:3e:11:22:33', ...forwards].join(',')]
+  const guest = await Session.on(host, { name: 'six', vifs })
+  try {
+    host.start()
+    await guest.prompt()
+    await address(guest, GUEST_IPV6)
+    const route = /default via fe80::5055:aff:fe00:202 dev eth0/
+    assert.match(await guest.run('ip -6 route'), route)
+    // It is found although it has said nothing by itself yet.
+    await guest.run('mkdir /www; echo hello by IPv6 >/www/index.html; httpd -h /www')
+    for (const url of urls) {
+      const page = await fetch(url, { signal: AbortSignal.timeout(10_000) })
+      assert.equal(await page.text(), 'hello by IPv6\n', url.href)
+    }
+    // The gateway's own address means the loopback interface.
+    assert.match(await reachedHost(guest, GATEWAY_IPV6, '::1'), /greetings from the host/)
+    if (ownIpv6 === undefined) return t.diagnostic('this machine has no global IPv6 address')
+    assert.match(await reachedHost(guest, ownIpv6, '::'), /greetings from the host/)
+  } finally {
+    guest.destroy()
+  }
+})
+
+test('a connection from a link-local address to elsewhere is refused at once, not after minutes', {
+  skip: !machineHasIpv6() && 'no interface of this machine has an IPv6 address',
+}, async () => {
+  const host = await Session.host({ time: 'real' })
+  const guest = await Session.on(host, { vifs: ['mac=00:16:3e:11:22:33'] })
+  try {
+    host.start()
+    await guest.prompt()
+    await address(guest, GUEST_IPV6)
+    // As Linux does by itself while it looks whether another has its global address.
+    await guest.run('ip -6 address flush dev eth0 scope global')
+    const started = performance.now()
+    const said = await guest.run('nc 2001:db8::1 80')
+    assert.match(said, /No route to host/)
+    assert.ok(performance.now() - started < 10_000)
+  } finally {
+    guest.destroy()
+  }
+})
+
+/** Waits until the guest has the address. */
 async function address(guest: Session, expected: string): Promise<void> {
   for (let i = 0; i < 50; i++) {
-    if ((await guest.run('ip -4 address show eth0')).includes(expected)) return
+    const lines = (await guest.run('ip address show eth0')).split('\n')
+    // A tentative one is not used yet.
+    if (lines.some((line) => line.includes(expected) && !line.includes('tentative'))) return
     await guest.run('sleep 0.2')
   }
   assert.fail(`no address ${expected}`)
 }
 
-/** What the guest reads from a server of this process, behind the gateway's address. */
-async function reachedHost(guest: Session): Promise<string> {
-  const server = createServer((socket) => socket.end('greetings from the host\n'))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+/** What the guest reads from a server of this process, by way of an address that its gateway knows. */
+async function reachedHost(
+  guest: Session,
+  address = '10.0.2.2',
+  listensAt = '127.0.0.1',
+): Promise<string> {
+  const server = createServer((socket) => {
+    // How the guest's end goes away is not looked at.
+    socket.on('error', () => {}).resume()
+    socket.end('greetings from the host\n')
+  })
+  await new Promise<void>((resolve) => server.listen(0, listensAt, resolve))
   const place = server.address()
   const port = typeof place === 'object' ? place?.port : 0
   try {
-    return await guest.run(`sleep 1 | nc 10.0.2.2 ${port}`)
+    return await guest.run(`sleep 1 | nc ${address} ${port}`)
   } finally {
     server.close()
   }
 }
 
-async function freePort(): Promise<number> {
+async function freePort(address = '127.0.0.1'): Promise<number> {
   const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>((resolve) => server.listen(0, address, resolve))
   const place = server.address()
   await new Promise((resolve) => server.close(resolve))
   return typeof place === 'object' ? (place?.port ?? 0) : 0
+}
+
+async function urlOfFreePort(address: string): Promise<URL> {
+  return new URL(`http://[${address}]:${await freePort(address)}/`)
 }

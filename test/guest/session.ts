@@ -1,12 +1,14 @@
 // The demo guest through the library: a host in this process, a domain, and a shell to type into.
 
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { ConsoleText } from '../../src/node/console-text.ts'
 import { demoGuest } from '../../src/node/debian-guests.ts'
 import { Host } from '../../src/node/host.ts'
 import type { Domain, DomainConfig, DomainEnd, HostOptions } from '../../src/node/host-types.ts'
 import { answerTo, PROMPT } from './command.ts'
 
+/** How often a host that runs by itself is looked at: to look all the time takes a processor. */
+const LOOK_MS = 2
 /** How often the end of a guest is looked for, where the host is moved on by hand. */
 const ROUNDS_BETWEEN_LOOKS = 256
 
@@ -69,7 +71,8 @@ export class Session {
         throw new Error(`the guest has ended (${this.end.reason}):\n${this.#shown.slice(-2000)}`)
       }
       if (!this.host.isRunning) this.host.xen.step()
-      if (this.host.isRunning || rounds % ROUNDS_BETWEEN_LOOKS === 0) await setImmediate()
+      if (this.host.isRunning) await sleep(LOOK_MS)
+      else if (rounds % ROUNDS_BETWEEN_LOOKS === 0) await setImmediate()
     }
   }
 

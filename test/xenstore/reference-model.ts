@@ -30,7 +30,9 @@ type Tree = Map<string, ModelNode>
 
 export class ModelTransaction {
   readonly base: Tree
-  readonly tree: Tree
+  tree: Tree
+  /** Paths that were looked at: they, and the nodes there, take memory. */
+  readonly touched = new Set<string>()
   readonly requests: (readonly [request: ModelRequest, answer: string])[] = []
   readonly changes: Changes = new Map()
   /** Paths that others have changed since the start. */
@@ -70,9 +72,27 @@ const LETTERS: Readonly<Record<string, number>> = { n: 0, r: READ, w: WRITE, b: 
 export class ReferenceModel {
   tree: Tree = new Map([['/', { value: '', permissions: ['n0'] }]])
   readonly clients: readonly ModelClient[]
+  /** The most memory of a domain, exclusive. */
+  limit: number
 
-  constructor(clients: readonly ModelClient[]) {
+  constructor(clients: readonly ModelClient[], limit = Infinity) {
     this.clients = clients
+    this.limit = limit
+  }
+
+  /**
+   * Bytes that a domain takes: its nodes with their paths, its watches, and what its transactions
+   * have looked at.
+   */
+  memory({ domid, watches, transactions }: ModelClient, tree = this.tree): number {
+    let bytes = nodeBytes(tree, domid)
+    for (const { path, token } of watches) bytes += path.length + token.length
+    for (const open of transactions.values()) bytes += touchedBytes(open.touched, open.tree)
+    return bytes
+  }
+
+  #hasRoom(client: ModelClient, more: number): boolean {
+    return client.domid === 0 || more <= 0 || this.memory(client) + more < this.limit
   }
 
   /** A transaction on the tree as it is now. */
@@ -83,15 +103,50 @@ export class ReferenceModel {
   /** The answer to a request, in a transaction or outside of all. */
   request(client: ModelClient, request: ModelRequest, transaction?: ModelTransaction): string {
     if (transaction) {
-      const answer = apply(client, request, transaction.tree, transaction.changes)
+      const answer = this.#within(client, request, transaction)
       transaction.requests.push([request, answer])
       return answer
     }
-    const before = new Map(this.tree)
+    const before = this.tree
+    const after = new Map(before)
     const changes: Changes = new Map()
-    const answer = apply(client, request, this.tree, changes)
+    const answer = apply(client, request, after, changes)
+    const growth = (owner: ModelClient) =>
+      nodeBytes(after, owner.domid) - nodeBytes(before, owner.domid)
+    const isTooMuch = this.clients.some((owner) => !this.#hasRoom(owner, growth(owner)))
+    if (client.domid !== 0 && isTooMuch) return 'EIO'
+    this.tree = after
     this.#tell(changes, before)
     return answer
+  }
+
+  #within(client: ModelClient, request: ModelRequest, open: ModelTransaction): string {
+    const path = client.absolute(request.path)
+    const looked = [path]
+    for (let at = path; !open.tree.has(at); looked.push(at)) at = parentOf(at)
+    if (!this.#touch(client, open, looked)) return 'ENOMEM'
+    const after = new Map(open.tree)
+    const changes: Changes = new Map(open.changes)
+    const answer = apply(client, request, after, changes)
+    if (request.verb === 'RM' && answer === 'OK') {
+      const removed = [...open.tree.keys()].filter((below) => isWithin(below, path))
+      if (!this.#touch(client, open, removed)) return 'ENOMEM'
+    }
+    const growth = touchedBytes(open.touched, after) - touchedBytes(open.touched, open.tree)
+    if (!this.#hasRoom(client, growth)) return 'EIO'
+    open.tree = after
+    for (const [at, isExact] of changes) open.changes.set(at, isExact)
+    return answer
+  }
+
+  /** Looks at paths one after the other, until one takes too much memory. */
+  #touch(client: ModelClient, open: ModelTransaction, paths: readonly string[]): boolean {
+    for (const path of paths) {
+      if (open.touched.has(path)) continue
+      if (!this.#hasRoom(client, touchedBytes(new Set([path]), open.tree))) return false
+      open.touched.add(path)
+    }
+    return true
   }
 
   /**
@@ -102,6 +157,7 @@ export class ReferenceModel {
     if (transaction.changes.size === 0) return undefined
     const before = new Map(this.tree)
     for (const [request, answer] of transaction.requests) {
+      if (isRefusal(answer)) continue
       const now = apply(client, request, this.tree, new Map())
       if (now === answer) continue
       return `${request.verb} ${request.path} answered ${answer}, but would answer ${now} at the end`
@@ -127,6 +183,7 @@ export class ReferenceModel {
     const isKnown = client.watches.some((w) => w.path === absolute && w.token === token)
     if (isKnown) return 'EEXIST'
     if (client.domid !== 0 && client.watches.length > limit) return 'E2BIG'
+    if (!this.#hasRoom(client, absolute.length + token.length)) return 'ENOMEM'
     client.watches.push({ path: absolute, token, isRelative: absolute !== path })
     client.events.push(`${path} ${token}`)
     return 'OK'
@@ -160,6 +217,33 @@ export class ReferenceModel {
       }
     }
   }
+}
+
+/** Is it an answer to a request that was not carried out, for want of memory. */
+export function isRefusal(answer: string): boolean {
+  return answer === 'EIO' || answer === 'ENOMEM'
+}
+
+function nodeBytes(tree: Tree, domid: number): number {
+  let bytes = 0
+  for (const [path, { permissions }] of tree) {
+    if (Number(permissions[0]?.slice(1)) === domid) bytes += path.length + nodeSize(tree, path)
+  }
+  return bytes
+}
+
+function touchedBytes(touched: ReadonlySet<string>, tree: Tree): number {
+  let bytes = 0
+  for (const path of touched) bytes += path.length + nodeSize(tree, path)
+  return bytes
+}
+
+/** As the quota for one node has it: a header, the permissions, the value, the children's names. */
+function nodeSize(tree: Tree, path: string): number {
+  const node = tree.get(path)
+  if (!node) return 0
+  const names = childrenOf(tree, path).reduce((sum, name) => sum + name.length + 1, 0)
+  return 24 + 8 * node.permissions.length + node.value.length + names
 }
 
 /** Who can read a node or its parent is told of its changes. */

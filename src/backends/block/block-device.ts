@@ -102,6 +102,11 @@ export class BlockDevice {
     })
   }
 
+  /** The guest has been suspended: what was between it and this end is gone, and is set up anew. */
+  renew(): void {
+    this.#xenbus.renew(() => writeBlockTree(this.#options.xenstore, this.#description()))
+  }
+
   /** Takes the device from the guest, whatever it does with it: what was written is in the image. */
   close(): void {
     if (this.#isClosed) return

@@ -9,6 +9,11 @@ export function macAt(bytes: Uint8Array, at: number): number {
   return mac
 }
 
+/** Puts an address into a frame. */
+export function setMac(bytes: Uint8Array, at: number, mac: number): void {
+  for (let i = 5, rest = mac; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[at + i] = rest % 256
+}
+
 /** Is it an address of a group: broadcast or multicast. */
 export function isGroup(mac: number): boolean {
   return (Math.floor(mac / 2 ** 40) & 1) !== 0

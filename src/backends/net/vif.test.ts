@@ -283,3 +283,26 @@ test('a tap sees what passes, and both ends are counted', () => {
   const { sentFrames, sentBytes, receivedFrames, receivedBytes } = guest.vif.counters
   assert.deepEqual([sentFrames, sentBytes, receivedFrames, receivedBytes], [2, 120, 1, 100])
 })
+
+test('after a suspend the interface is offered anew, and holds nothing of the guest any more', () => {
+  const net = new NetHost()
+  const guest = net.frontend().connect()
+  const { grants, channels } = guest.guest.domain
+  assert.ok(grants.activeGrants().length > 0)
+  assert.equal(guest.read('state'), '4')
+  const sent: number[] = []
+  guest.vif.onFrame = ({ bytes }) => sent.push(bytes.length)
+  guest.vif.renew()
+  assert.equal(guest.read('state'), '2')
+  assert.deepEqual(grants.activeGrants(), [])
+  assert.equal(net.store.read(`/local/domain/${guest.guest.domain.domid}/device/vif/0/state`), '1')
+  assert.equal(guest.vif.isConnected, false)
+  // What was there is there again, for a frontend that begins from the beginning.
+  assert.equal(guest.read('feature-sg'), '1')
+  channels.closeAll()
+  guest.connect()
+  assert.equal(guest.read('state'), '4')
+  guest.sendFrame(etherFrame(OTHER, OURS))
+  assert.deepEqual(sent, [60])
+  assert.deepEqual(net.complaints, [])
+})

@@ -150,6 +150,11 @@ export class Vif {
     this.#xenbus.detach(onDetached)
   }
 
+  /** The guest has been suspended: what was between it and this end is gone, and is set up anew. */
+  renew(): void {
+    this.#xenbus.renew(() => writeVifTree(this.#options.store, this.#options))
+  }
+
   /** Takes the interface away, whatever the guest is doing with it. */
   destroy(): void {
     if (this.#isDestroyed) return

@@ -6,6 +6,7 @@ import type { ControlReply } from './control.ts'
 import { OutputQueue, type OutputQueueState } from './output-queue.ts'
 import { absolutePath, domainPath, isSpecial, isValidPath } from './path.ts'
 import { type Caller, formatPermission, parsePermissions, type Permissions } from './permissions.ts'
+import type { MemoryLimits } from './memory.ts'
 import type { Quotas } from './quotas.ts'
 import { isVisible, type Store } from './store.ts'
 import type { Transaction } from './transaction.ts'
@@ -21,6 +22,7 @@ type Reply = Uint8Array | undefined | Errno
 export interface Daemon {
   readonly store: Store
   readonly quotas: Quotas
+  readonly memory: MemoryLimits
   introduce(domid: number, frame: number, port: number): undefined | Errno
   release(domid: number): undefined | Errno
   resume(domid: number): undefined | Errno
@@ -75,14 +77,24 @@ export class Connection {
     this.caller = caller
     this.#base = domainPath(caller.domid)
     this.#watches = new Watches(this.#base)
-    this.output = new OutputQueue(caller.isPrivileged ? Infinity : daemon.quotas.outputSize)
+    this.output = new OutputQueue(
+      caller.isPrivileged ? Infinity : daemon.quotas.outputSize,
+      this.#mayTake,
+    )
   }
 
-  /** Whether more replies wait than the client may leave unread. */
+  /** Whether more replies wait than the client may leave unread, or it has no memory left. */
   get isBackedUp(): boolean {
-    return (
-      !this.caller.isPrivileged && this.output.replies >= this.#daemon.quotas.outstandingReplies
-    )
+    if (this.caller.isPrivileged) return false
+    const isUnread = this.output.replies >= this.#daemon.quotas.outstandingReplies
+    return isUnread || this.#daemon.memory.isStalled(this.caller.domid)
+  }
+
+  /** What watches, transactions and unread messages take of the client's memory. */
+  get bytes(): number {
+    let bytes = this.#watches.bytes + this.output.bytes
+    for (const transaction of this.#transactions.values()) bytes += transaction.bytes
+    return bytes
   }
 
   /** Carries a request out and queues the reply, and all events it causes. */
@@ -294,8 +306,10 @@ export class Connection {
   #watch(payload: Uint8Array): Reply {
     const [path, token, ...more] = wire.decodeStrings(payload)
     if (path === undefined || token === undefined || more.length > 0) return 'EINVAL'
-    const limit = this.caller.isPrivileged ? Infinity : this.#daemon.quotas.watches
-    const watch = this.#watches.add(path, token, limit, this.#daemon.quotas.pathLength)
+    const { quotas } = this.#daemon
+    const limit = this.caller.isPrivileged ? Infinity : quotas.watches
+    const limits = { limit, pathLength: quotas.pathLength, mayTake: this.#mayTake }
+    const watch = this.#watches.add(path, token, limits)
     if (wire.isErrno(watch)) return watch
     this.#freshWatch = watch
     return undefined
@@ -305,6 +319,11 @@ export class Connection {
     const [path, token, ...more] = wire.decodeStrings(payload)
     if (path === undefined || token === undefined || more.length > 0) return 'EINVAL'
     return this.#watches.remove(path, token)
+  }
+
+  readonly #mayTake = (bytes: number): boolean => {
+    const { isPrivileged, domid } = this.caller
+    return isPrivileged || this.#daemon.memory.mayGrow(domid, bytes)
   }
 
   #startTransaction(id: number): Reply {

@@ -1,5 +1,5 @@
 // CONTROL as xenstore-control(8) uses it. The replies that are compared are what xenstored 4.17.7
-// answered, without its quota of memory.
+// answered.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -13,9 +13,13 @@ watches          :      128 Watches per domain
 transactions     :       10 Transactions per domain
 outstanding      :       20 Outstanding requests per domain
 transaction-nodes:     1024 Max. number of accessed nodes per transaction
+memory           :  2621440 Total Xenstore memory per domain (error level)
 node-size        :     2048 Max. size of a node
 path-max         :     2048 Max. length of a node path
 permissions      :        5 Max. number of permissions per node
+`
+const SOFT_QUOTAS = `Quota settings:
+memory           :  2097152 Total Xenstore memory per domain (warning level)
 `
 
 function setUp() {
@@ -34,7 +38,9 @@ function setUp() {
 test('the quotas are shown with the names and the defaults of xenstored 4.17', () => {
   const { control } = setUp()
   assert.equal(control('quota'), QUOTAS)
-  assert.match(control('help') ?? '', /^check\t\nquota\t\[set <name> <val>\|<domid>\]\nhelp\t\n$/)
+  assert.equal(control('quota-soft'), SOFT_QUOTAS)
+  const quota = 'quota\t[set <name> <val>|<domid>]\nquota-soft\t[set <name> <val>]\n'
+  assert.equal(control('help'), `check\t\n${quota}help\t\n`)
 })
 
 test('what a domain uses is shown, and domain 0 has no limits but is counted', () => {
@@ -47,7 +53,9 @@ test('what a domain uses is shown, and domain 0 has no limits but is counted', (
   guest.send({ type: XS_WATCH, payload: encodeStrings('data', 'token') })
   guest.take()
   const usage = ['nodes           :        2', 'watches         :        1']
+  // /local/domain/5 with its child: 15 + 24 + 8 + 5; data: 20 + 24 + 8; the watch: 20 + 5.
   const rest = ['transactions    :        0', 'outstanding     :        0']
+  rest.push('memory          :      129')
   assert.equal(control('quota', '5'), ['Domain 5:', ...usage, ...rest, ''].join('\n'))
   assert.match(control('quota', '0') ?? '', /^Domain 0:\nnodes {11}: {8}5\n/)
   assert.equal(control('quota', '6'), 'ENOENT')
@@ -74,6 +82,9 @@ test('words that are no command or no value are EINVAL', () => {
     ['quota', 'set', 'nodes', '-1'],
     ['quota', 'set'],
     ['quota', '5', '6'],
+    ['quota-soft', '5'],
+    ['quota-soft', 'set', 'nodes', '1'],
+    ['quota', 'set', 'memory', '-1'],
     ['constructor'],
     [],
   ]

@@ -1,6 +1,6 @@
 // The commands of CONTROL, as xenstore-control(8) sends them: looking at and setting the quotas, and
 // checking the store. The replies are worded as those of xenstored 4.17, whose tools print them.
-// Left out: its log, memory report and live update, and the quota of memory, which ours lacks.
+// Left out: its log, memory report and live update.
 
 import type { MutableQuotas, Quotas } from './quotas.ts'
 import type { Errno } from './wire.ts'
@@ -17,6 +17,8 @@ export interface DomainUsage {
   readonly watches: number
   readonly transactions: number
   readonly outstanding: number
+  /** Bytes, see memory.ts. */
+  readonly memory: number
 }
 
 /** A reply to print. */
@@ -24,17 +26,23 @@ export interface ControlReply {
   readonly text: string
 }
 
+type Named = readonly (readonly [name: string, key: keyof Quotas, description: string])[]
+
 /** The quotas under the names of the command, in its order. */
-const NAMED: readonly (readonly [name: string, key: keyof Quotas, description: string])[] = [
+const NAMED: Named = [
   ['nodes', 'nodes', 'Nodes per domain'],
   ['watches', 'watches', 'Watches per domain'],
   ['transactions', 'transactions', 'Transactions per domain'],
   ['outstanding', 'outstandingReplies', 'Outstanding requests per domain'],
   ['transaction-nodes', 'transactionNodes', 'Max. number of accessed nodes per transaction'],
+  ['memory', 'memory', 'Total Xenstore memory per domain (error level)'],
   ['node-size', 'nodeSize', 'Max. size of a node'],
   ['path-max', 'pathLength', 'Max. length of a node path'],
   ['permissions', 'permissions', 'Max. number of permissions per node'],
 ]
+
+/** The same of those that only warn. */
+const SOFT: Named = [['memory', 'softMemory', 'Total Xenstore memory per domain (warning level)']]
 
 const OK: ControlReply = { text: 'OK' }
 
@@ -43,6 +51,7 @@ type Command = (world: Controlled, parameters: readonly string[]) => ControlRepl
 const COMMANDS: Readonly<Record<string, readonly [parameters: string, command: Command]>> = {
   check: ['', (_world, parameters) => (parameters.length > 0 ? 'EINVAL' : OK)],
   quota: ['[set <name> <val>|<domid>]', quota],
+  'quota-soft': ['[set <name> <val>]', softQuota],
   help: ['', (_world, parameters) => (parameters.length > 0 ? 'EINVAL' : { text: help() })],
 }
 
@@ -59,15 +68,9 @@ function help(): string {
 }
 
 function quota(world: Controlled, parameters: readonly string[]): ControlReply | Errno {
-  const [first, name, value] = parameters
-  if (first === undefined) return { text: settings(world.quotas) }
-  if (first === 'set') {
-    if (parameters.length !== 3 || !/^\d{1,9}$/.test(value ?? '')) return 'EINVAL'
-    const key = NAMED.find(([known]) => known === name)?.[1]
-    if (!key) return 'EINVAL'
-    world.quotas[key] = Number(value)
-    return OK
-  }
+  const [first] = parameters
+  if (first === undefined) return { text: settings(world.quotas, NAMED) }
+  if (first === 'set') return set(world, parameters, NAMED)
   if (parameters.length !== 1 || !/^\d{1,5}$/.test(first)) return 'EINVAL'
   const usage = world.usageOf(Number(first))
   if (!usage) return 'ENOENT'
@@ -75,8 +78,24 @@ function quota(world: Controlled, parameters: readonly string[]): ControlReply |
   return { text: `Domain ${Number(first)}:\n${lines.join('')}` }
 }
 
-function settings(quotas: Quotas): string {
-  const lines = NAMED.map(([name, key, what]) => line(name, 17, quotas[key], ` ${what}`))
+function softQuota(world: Controlled, parameters: readonly string[]): ControlReply | Errno {
+  if (parameters.length === 0) return { text: settings(world.quotas, SOFT) }
+  return parameters[0] === 'set' ? set(world, parameters, SOFT) : 'EINVAL'
+}
+
+function set(
+  { quotas }: Controlled,
+  [, name, value, ...more]: readonly string[],
+  named: Named,
+): ControlReply | Errno {
+  const key = named.find(([known]) => known === name)?.[1]
+  if (!key || value === undefined || more.length > 0 || !/^\d{1,9}$/.test(value)) return 'EINVAL'
+  quotas[key] = Number(value)
+  return OK
+}
+
+function settings(quotas: Quotas, named: Named): string {
+  const lines = named.map(([name, key, what]) => line(name, 17, quotas[key], ` ${what}`))
   return `Quota settings:\n${lines.join('')}`
 }
 

@@ -4,6 +4,8 @@
 
 import { encodeMessage, type Message, XS_WATCH_EVENT } from './wire.ts'
 
+const HEADER_BYTES = 16
+
 /** One message that waits; events carry their payload as a key. */
 interface Waiting {
   readonly bytes: Uint8Array
@@ -21,6 +23,7 @@ export class OutputQueue {
   readonly #waiting: Waiting[] = []
   readonly #events = new Set<string>()
   readonly #limit: number
+  readonly #mayTake: (bytes: number) => boolean
   /** Bytes of the first message that are sent. */
   #sent = 0
   #size = 0
@@ -28,9 +31,15 @@ export class OutputQueue {
   /** Watch events that were dropped because too much waited already. */
   dropped = 0
 
-  /** Above `limit` bytes events are dropped; replies are not. */
-  constructor(limit: number) {
+  /** Above `limit` bytes, and without leave of `mayTake`, events are dropped; replies are not. */
+  constructor(limit: number, mayTake: (bytes: number) => boolean = () => true) {
     this.#limit = limit
+    this.#mayTake = mayTake
+  }
+
+  /** What all that waits takes; a message counts whole until its last byte is taken. */
+  get bytes(): number {
+    return this.#size
   }
 
   /** Replies that wait. */
@@ -43,7 +52,8 @@ export class OutputQueue {
     const event = isEvent ? String.fromCharCode(...message.payload) : undefined
     if (event !== undefined) {
       if (this.#events.has(event)) return
-      if (this.#size + message.payload.length > this.#limit) {
+      const size = HEADER_BYTES + message.payload.length
+      if (this.#size + message.payload.length > this.#limit || !this.#mayTake(size)) {
         this.dropped++
         return
       }
@@ -90,7 +100,7 @@ export class OutputQueue {
     this.clear()
     for (const bytes of state.messages) {
       const isEvent = bytes[0] === XS_WATCH_EVENT
-      const event = isEvent ? String.fromCharCode(...bytes.subarray(16)) : undefined
+      const event = isEvent ? String.fromCharCode(...bytes.subarray(HEADER_BYTES)) : undefined
       if (event !== undefined) this.#events.add(event)
       this.#append({ bytes, event })
     }

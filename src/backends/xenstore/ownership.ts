@@ -1,39 +1,54 @@
-// Who owns how many nodes, found by comparing two trees and skipping what they share; and what
+// Who owns how many nodes, and of what size, found by comparing two trees and skipping what they share; and what
 // becomes of the nodes of a domain that is gone.
 
 import { joinPath } from './path.ts'
 import type { Permission } from './permissions.ts'
-import { type Node, walk, withChild } from './tree.ts'
+import { memoryOf, type Node, walk, withChild } from './tree.ts'
 import type { Change } from './workspace.ts'
 
-/** How many more nodes each domain owns in `after` than in `before`. */
+/** Nodes that a domain owns, and their bytes as the quota of memory counts them. */
+export interface Holdings {
+  readonly nodes: number
+  readonly bytes: number
+}
+
+/** How much more each domain owns in `after` than in `before`. */
 export function ownershipChange(
   before: Node | undefined,
   after: Node | undefined,
-): Map<number, number> {
-  const change = new Map<number, number>()
-  addChange(before, after, change)
+): Map<number, Holdings> {
+  const change = new Map<number, Holdings>()
+  addChange(before, after, 1, change)
   return change
 }
 
 function addChange(
   before: Node | undefined,
   after: Node | undefined,
-  change: Map<number, number>,
+  pathLength: number,
+  change: Map<number, Holdings>,
 ): void {
   if (before === after) return
   const add = (node: Node | undefined, by: number): void => {
     if (!node) return
     const { domid } = node.permissions[0]
-    change.set(domid, (change.get(domid) ?? 0) + by)
+    const { nodes, bytes } = change.get(domid) ?? { nodes: 0, bytes: 0 }
+    change.set(domid, { nodes: nodes + by, bytes: bytes + by * memoryOf(node, pathLength) })
   }
-  add(before, -1)
-  add(after, 1)
+  // Most nodes that differ are those above the one that was changed, and take what they took.
+  const hasSameNames = before?.childrenGeneration === after?.childrenGeneration
+  if (!hasSameNames || before?.generation !== after?.generation) {
+    add(before, -1)
+    add(after, 1)
+  }
+  // Below the root, whose path is a slash, another one stands before each name.
+  const above = pathLength === 1 ? 1 : pathLength + 1
   for (const [name, child] of before?.children ?? []) {
-    addChange(child, after?.children.get(name), change)
+    addChange(child, after?.children.get(name), above + name.length, change)
   }
+  if (hasSameNames) return
   for (const [name, child] of after?.children ?? []) {
-    if (!before?.children.has(name)) addChange(undefined, child, change)
+    if (!before?.children.has(name)) addChange(undefined, child, above + name.length, change)
   }
 }
 

@@ -20,6 +20,13 @@ export interface Quotas {
   readonly outstandingReplies: number
   /** Bytes that wait to be read before watch events are dropped. */
   readonly outputSize: number
+  /**
+   * Bytes of all that a domain makes the daemon remember, see memory.ts: what would reach this is
+   * refused, and who is there all the same is not served. 0 means that there is no limit.
+   */
+  readonly memory: number
+  /** Bytes of which, when they are reached, the user is told. 0 means never. */
+  readonly softMemory: number
 }
 
 /** Quotas that can be changed while the daemon runs. */
@@ -35,4 +42,6 @@ export const DEFAULT_QUOTAS: Quotas = {
   transactionNodes: 1024,
   outstandingReplies: 20,
   outputSize: 2 << 20,
+  memory: (2 << 20) + (512 << 10),
+  softMemory: 2 << 20,
 }

@@ -54,6 +54,8 @@ export class XenstoreRing {
   readonly #onComplaint: RingComplaint
   readonly #told = new Set<string>()
   #isBroken = false
+  /** Its requests wait until it has read answers, or has memory again. */
+  #isHeldBack = false
   /** The guest's event is being answered, and one event will tell it of everything. */
   #isAnswering = false
 
@@ -99,7 +101,8 @@ export class XenstoreRing {
     if (isNews) this.restart()
     while (!this.#isBroken) {
       const sent = this.#sendAnswers()
-      const taken = this.connection.isBackedUp ? 0 : this.#takeRequest()
+      this.#isHeldBack = this.connection.isBackedUp
+      const taken = this.#isHeldBack ? 0 : this.#takeRequest()
       if (sent + taken === 0) break
       isNews = true
     }
@@ -109,9 +112,23 @@ export class XenstoreRing {
 
   /** Writes what waits for the guest as far as there is room, and notifies it. */
   flush(): void {
-    if (this.connection.output.dropped > 0) this.#complain('events are lost: it does not read them')
+    if (this.connection.output.dropped > 0) this.complain('events are lost: it does not read them')
     if (this.#isBroken || this.#isAnswering) return
     if (this.#sendAnswers() > 0) this.#page.notify()
+  }
+
+  /** Takes requests that were held back, if that is over; whether there was a reason to. */
+  resume(): boolean {
+    if (!this.#isHeldBack || this.connection.isBackedUp) return false
+    this.onEvent()
+    return true
+  }
+
+  /** Tells the user what the guest does wrong, once of each. */
+  complain(text: string): void {
+    if (this.#told.has(text)) return
+    this.#told.add(text)
+    this.#onComplaint(text)
   }
 
   save(): RingState {
@@ -206,17 +223,11 @@ export class XenstoreRing {
       error === XENSTORE_ERROR_PROTO
         ? 'a request announces more than 4096 bytes'
         : `the indices of its ${ring} ring are those of no ring`
-    this.#complain(`${what}; it is not served until it connects anew`)
+    this.complain(`${what}; it is not served until it connects anew`)
     this.#isBroken = true
     this.#forget()
     this.#set('error', error)
     this.#page.notify()
     return 0
-  }
-
-  #complain(text: string): void {
-    if (this.#told.has(text)) return
-    this.#told.add(text)
-    this.#onComplaint(text)
   }
 }

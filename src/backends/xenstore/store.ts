@@ -2,8 +2,9 @@
 // callers but neither connections nor watches, and tells one listener of every change.
 // Follows docs/misc/xenstore.txt.
 
+import type { MayGrow } from './memory.ts'
 import { merge } from './merge.ts'
-import { ownershipChange, withoutDomain } from './ownership.ts'
+import { type Holdings, ownershipChange, withoutDomain } from './ownership.ts'
 import { parentOf, segmentsOf } from './path.ts'
 import { type Caller, MAY_READ, rightsOf } from './permissions.ts'
 import { DEFAULT_QUOTAS, type Quotas } from './quotas.ts'
@@ -45,6 +46,8 @@ const EMPTY_ROOT: Node = {
 export class Store extends Workspace {
   /** Told of every change when it has been made. */
   onChange: ChangeListener = () => {}
+  /** Asked before a domain's nodes or transactions take more memory. */
+  mayGrow: MayGrow = () => true
 
   constructor(quotas: Quotas = DEFAULT_QUOTAS) {
     super(EMPTY_ROOT, ownershipChange(undefined, EMPTY_ROOT), quotas, new Generations())
@@ -52,7 +55,7 @@ export class Store extends Workspace {
 
   /** A transaction on the tree as it is now. Forgetting it is aborting it. */
   begin(): Transaction {
-    return new Transaction(this.root, this.root, this.owned, this.quotas, this.generations)
+    return this.#transaction(this.root, this.root, this.owned)
   }
 
   /** Makes the changes of a transaction, all or none: EAGAIN on a conflict, ENOSPC by quota. */
@@ -62,10 +65,11 @@ export class Store extends Workspace {
     const { base, root } = transaction
     const after = merge(base, root, before, this.generations.next()) ?? before
     const owned = ownershipChange(before, after)
-    const more = owned.get(caller.domid) ?? 0
-    const total = (this.owned.get(caller.domid) ?? 0) + more
+    const more = owned.get(caller.domid)?.nodes ?? 0
+    const total = (this.owned.get(caller.domid)?.nodes ?? 0) + more
     if (!caller.isPrivileged && more > 0 && total > this.quotas.nodes) return 'ENOSPC'
-    for (const [domid, by] of owned) this.count(domid, by)
+    // The transaction has counted what the nodes take now.
+    this.count(owned)
     this.root = after
     this.changed(transaction.changes, before)
     return undefined
@@ -77,7 +81,7 @@ export class Store extends Workspace {
     const generation = this.generations.next()
     const changes: Change[] = []
     this.root = withoutDomain('/', before, domid, generation, changes) ?? before
-    for (const [id, by] of ownershipChange(before, this.root)) this.count(id, by)
+    this.count(ownershipChange(before, this.root))
     this.changed(changes, before)
   }
 
@@ -103,19 +107,31 @@ export class Store extends Workspace {
     this.root = at(state.root)
     this.generations.last = state.generation
     this.owned.clear()
-    for (const [domid, by] of ownershipChange(undefined, this.root)) this.count(domid, by)
+    this.count(ownershipChange(undefined, this.root))
     return state.transactions.map((t) => {
       const root = at(t.root)
       const owned = ownershipChange(undefined, root)
-      const made = new Transaction(at(t.base), root, owned, this.quotas, this.generations)
-      for (const [path, aspects] of t.touched) made.touched.set(path, new Set(aspects))
-      made.addChanges(t.changes)
+      const made = this.#transaction(at(t.base), root, owned)
+      made.resume(t.touched, t.changes)
       return made
     })
   }
 
-  protected override touch(): boolean {
-    return true
+  protected override touch(): undefined {}
+
+  protected override admit(
+    caller: Caller,
+    _root: Node,
+    more: ReadonlyMap<number, Holdings>,
+  ): undefined | Errno {
+    const isRefused = ([domid, { bytes }]: [number, Holdings]) =>
+      bytes > 0 && !this.mayGrow(domid, bytes)
+    return !caller.isPrivileged && [...more].some(isRefused) ? 'EIO' : undefined
+  }
+
+  #transaction(base: Node, root: Node, owned: ReadonlyMap<number, Holdings>): Transaction {
+    const mayGrow: MayGrow = (domid, bytes) => this.mayGrow(domid, bytes)
+    return new Transaction(base, root, owned, this.quotas, this.generations, mayGrow)
   }
 
   protected override changed(changes: readonly Change[], before: Node): void {

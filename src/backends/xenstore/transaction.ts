@@ -3,10 +3,13 @@
 // changes are merged into the store. Finer than xenstored 4.17, where two transactions that
 // create different children of one node conflict: here only who lists the children sees those.
 
+import type { MayGrow } from './memory.ts'
+import type { Holdings } from './ownership.ts'
 import { segmentsOf } from './path.ts'
 import type { Caller } from './permissions.ts'
 import type { Quotas } from './quotas.ts'
-import { lookUp, type Node } from './tree.ts'
+import { lookUp, memoryOf, type Node } from './tree.ts'
+import type { Errno } from './wire.ts'
 import { type Aspect, type Change, type Generations, Workspace } from './workspace.ts'
 
 export class Transaction extends Workspace {
@@ -15,16 +18,41 @@ export class Transaction extends Workspace {
   /** Paths with the aspects that were looked at. */
   readonly touched = new Map<string, Set<Aspect>>()
   readonly #changes = new Map<string, Change>()
+  readonly #mayGrow: MayGrow
+  /** Bytes of what was looked at, see {@link bytes}. */
+  #bytes = 0
 
   constructor(
     base: Node,
     root: Node,
-    owned: ReadonlyMap<number, number>,
+    owned: ReadonlyMap<number, Holdings>,
     quotas: Quotas,
     generations: Generations,
+    mayGrow: MayGrow,
   ) {
     super(root, owned, quotas, generations)
     this.base = base
+    this.#mayGrow = mayGrow
+  }
+
+  /**
+   * What it takes of its client's memory: the paths that were looked at, and the nodes there as the
+   * transaction has them.
+   */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Goes on where another left off, whose trees it has. */
+  resume(
+    touched: readonly (readonly [string, readonly Aspect[]])[],
+    changes: readonly Change[],
+  ): void {
+    for (const [path, aspects] of touched) {
+      this.touched.set(path, new Set(aspects))
+      this.#bytes += bytesAt(this.root, path)
+    }
+    this.#addChanges(changes)
   }
 
   /**
@@ -54,26 +82,58 @@ export class Transaction extends Workspace {
     return false
   }
 
-  protected override touch(caller: Caller, path: string, aspect: Aspect): boolean {
+  protected override touch(caller: Caller, path: string, aspect: Aspect): undefined | Errno {
     const aspects = this.touched.get(path)
     if (aspects) {
       aspects.add(aspect)
-      return true
+      return undefined
     }
-    if (!caller.isPrivileged && this.touched.size >= this.quotas.transactionNodes) return false
+    const bytes = bytesAt(this.root, path)
+    if (!caller.isPrivileged) {
+      if (this.touched.size >= this.quotas.transactionNodes) return 'ENOSPC'
+      if (!this.#mayGrow(caller.domid, bytes)) return 'ENOMEM'
+    }
+    this.#bytes += bytes
     this.touched.set(path, new Set([aspect]))
-    return true
+    return undefined
+  }
+
+  protected override admit(caller: Caller, root: Node): undefined | Errno {
+    const more = this.#growth(root)
+    if (!caller.isPrivileged && more > 0 && !this.#mayGrow(caller.domid, more)) return 'EIO'
+    this.#bytes += more
+    return undefined
   }
 
   protected override changed(changes: readonly Change[]): void {
-    this.addChanges(changes)
+    this.#addChanges(changes)
+  }
+
+  /** How many bytes more what was looked at takes in `root`. */
+  #growth(root: Node): number {
+    let more = 0
+    for (const path of this.touched.keys()) {
+      const segments = segmentsOf(path)
+      const [was, is] = [lookUp(this.root, segments), lookUp(root, segments)]
+      if (was !== is) more += bytesOf(is, path) - bytesOf(was, path)
+    }
+    return more
   }
 
   /** Adds changes that are not among those of this transaction yet. */
-  addChanges(changes: readonly Change[]): void {
+  #addChanges(changes: readonly Change[]): void {
     for (const change of changes) {
       const earlier = this.#changes.get(change.path)
       if (!earlier || (earlier.isExact && !change.isExact)) this.#changes.set(change.path, change)
     }
   }
+}
+
+function bytesAt(root: Node, path: string): number {
+  return bytesOf(lookUp(root, segmentsOf(path)), path)
+}
+
+/** A path that was looked at takes room, whether there is a node or not. */
+function bytesOf(node: Node | undefined, path: string): number {
+  return node ? memoryOf(node, path.length) : path.length
 }

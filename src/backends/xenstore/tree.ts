@@ -69,6 +69,11 @@ export function* walk(path: string, node: Node): Generator<[path: string, node: 
   yield [path, node]
 }
 
+/** Bytes that a node takes, with its path, as the quota of memory counts them. */
+export function memoryOf(node: Node, pathLength: number): number {
+  return sizeOf(node) + pathLength
+}
+
 /** Bytes of a node as its quota counts them. */
 export function sizeOf(node: Node): number {
   let size = 24 + 8 * node.permissions.length + node.value.length

@@ -14,17 +14,29 @@ export interface Watch {
   readonly isRelative: boolean
 }
 
+/** What a client may have of watches. */
+export interface WatchLimits {
+  readonly limit: number
+  readonly pathLength: number
+  /** May the client take so many bytes more. */
+  readonly mayTake: (bytes: number) => boolean
+}
+
 export class Watches {
   readonly #base: string
   #watches: Watch[] = []
+  #bytes = 0
 
   /** Relative paths are taken from `base`. */
   constructor(base: string) {
     this.#base = base
   }
 
-  /** EINVAL for a bad path, EEXIST for the same path and token, E2BIG with more than `limit` watches. */
-  add(path: string, token: string, limit: number, pathLength: number): Watch | Errno {
+  /**
+   * EINVAL for a bad path, EEXIST for the same path and token, E2BIG with more than `limit` watches,
+   * ENOMEM if so many bytes more are not had.
+   */
+  add(path: string, token: string, { limit, pathLength, mayTake }: WatchLimits): Watch | Errno {
     const absolute = absolutePath(path, this.#base)
     const isGood = isSpecial(path)
       ? path.length <= XENSTORE_REL_PATH_MAX
@@ -33,7 +45,9 @@ export class Watches {
     if (this.#find(absolute, token) >= 0) return 'EEXIST'
     if (this.#watches.length > limit) return 'E2BIG'
     const watch = { path: absolute, token, isRelative: absolute !== path }
+    if (!mayTake(bytesOf(watch))) return 'ENOMEM'
     this.#watches.push(watch)
+    this.#bytes += bytesOf(watch)
     return watch
   }
 
@@ -41,8 +55,13 @@ export class Watches {
   remove(path: string, token: string): undefined | Errno {
     const index = this.#find(absolutePath(path, this.#base), token)
     if (index < 0) return 'ENOENT'
-    this.#watches.splice(index, 1)
+    for (const watch of this.#watches.splice(index, 1)) this.#bytes -= bytesOf(watch)
     return undefined
+  }
+
+  /** What they take of their client's memory. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   get size(): number {
@@ -51,6 +70,7 @@ export class Watches {
 
   clear(): void {
     this.#watches = []
+    this.#bytes = 0
   }
 
   /** The watches that see a change. */
@@ -69,9 +89,14 @@ export class Watches {
 
   restore(watches: readonly Watch[]): void {
     this.#watches = [...watches]
+    this.#bytes = watches.reduce((sum, watch) => sum + bytesOf(watch), 0)
   }
 
   #find(path: string, token: string): number {
     return this.#watches.findIndex((w) => w.path === path && w.token === token)
   }
+}
+
+function bytesOf({ path, token }: Watch): number {
+  return path.length + token.length
 }

@@ -11,6 +11,7 @@ import {
   type Permissions,
   rightsOf,
 } from './permissions.ts'
+import { type Holdings, ownershipChange } from './ownership.ts'
 import type { Quotas } from './quotas.ts'
 import { lookUp, type Node, nodesAlong, sizeOf, walk, withNode } from './tree.ts'
 import type { Errno } from './wire.ts'
@@ -44,14 +45,14 @@ const NO_VALUE = new Uint8Array()
 
 export abstract class Workspace {
   root: Node
-  /** How many nodes each domain owns. */
-  readonly owned: Map<number, number>
+  /** What each domain owns. */
+  readonly owned: Map<number, Holdings>
   protected readonly quotas: Quotas
   protected readonly generations: Generations
 
   constructor(
     root: Node,
-    owned: ReadonlyMap<number, number>,
+    owned: ReadonlyMap<number, Holdings>,
     quotas: Quotas,
     generations: Generations,
   ) {
@@ -61,8 +62,15 @@ export abstract class Workspace {
     this.generations = generations
   }
 
-  /** Told what an operation looks at; false if the caller looked at too much already. */
-  protected abstract touch(caller: Caller, path: string, aspect: Aspect): boolean
+  /** Told what an operation looks at; an error if that is more than the caller may look at. */
+  protected abstract touch(caller: Caller, path: string, aspect: Aspect): undefined | Errno
+
+  /** Whether the domains have room for what `root` has more than the tree before: else an error. */
+  protected abstract admit(
+    caller: Caller,
+    root: Node,
+    more: ReadonlyMap<number, Holdings>,
+  ): undefined | Errno
 
   /** Told what an operation changed, and the tree before it. */
   protected abstract changed(changes: readonly Change[], before: Node): void
@@ -75,7 +83,8 @@ export abstract class Workspace {
   list(caller: Caller, path: string): Listing | Errno {
     const node = this.#find(caller, path, MAY_READ)
     if (typeof node === 'string') return node
-    if (!this.touch(caller, path, 'children')) return 'ENOSPC'
+    const error = this.touch(caller, path, 'children')
+    if (error) return error
     return { names: [...node.children.keys()], generation: node.childrenGeneration }
   }
 
@@ -114,18 +123,17 @@ export abstract class Workspace {
     if (typeof node === 'string') return node
     const [owner] = node.permissions
     if (!caller.isPrivileged && permissions[0].domid !== owner.domid) return 'EPERM'
-    const error = this.#replace(caller, path, node, { permissions })
-    if (error) return error
-    this.count(owner.domid, -1)
-    this.count(permissions[0].domid, 1)
-    return undefined
+    return this.#replace(caller, path, node, { permissions })
   }
 
-  /** Adds to the number of nodes that a domain owns. */
-  protected count(domid: number, by: number): void {
-    const count = (this.owned.get(domid) ?? 0) + by
-    if (count > 0) this.owned.set(domid, count)
-    else this.owned.delete(domid)
+  /** Adds to what domains own. */
+  protected count(more: ReadonlyMap<number, Holdings>): void {
+    for (const [domid, by] of more) {
+      const had = this.owned.get(domid) ?? { nodes: 0, bytes: 0 }
+      const nodes = had.nodes + by.nodes
+      if (nodes > 0) this.owned.set(domid, { nodes, bytes: had.bytes + by.bytes })
+      else this.owned.delete(domid)
+    }
   }
 
   #find(caller: Caller, path: string, need: number): Node | Errno {
@@ -134,7 +142,8 @@ export abstract class Workspace {
     const nearest = found[found.length - 1] ?? this.root
     for (let depth = segments.length; depth >= found.length - 1; depth--) {
       const at = `/${segments.slice(0, depth).join('/')}`
-      if (!this.touch(caller, at, 'content')) return 'ENOSPC'
+      const error = this.touch(caller, at, 'content')
+      if (error) return error
     }
     const rights = rightsOf(caller, nearest.permissions) & need
     if (found.length <= segments.length) return rights !== 0 ? 'ENOENT' : 'EACCES'
@@ -154,7 +163,7 @@ export abstract class Workspace {
     const [inherited, ...listed] = parent.permissions
     const domid = caller.isPrivileged ? inherited.domid : caller.domid
     const missing = segments.slice(depth - 1)
-    const total = (this.owned.get(domid) ?? 0) + missing.length
+    const total = (this.owned.get(domid)?.nodes ?? 0) + missing.length
     if (!caller.isPrivileged && total > this.quotas.nodes) return 'ENOSPC'
 
     const generation = this.generations.next()
@@ -170,9 +179,7 @@ export abstract class Workspace {
     const root = withNode(this.root, top, node, generation)
     isTooLarge ||= this.#isTooLarge(caller, lookUp(root, parentPath) ?? root)
     if (isTooLarge) return 'ENOSPC'
-    this.count(domid, missing.length)
-    this.#commit(root, [{ path, isExact: false }])
-    return undefined
+    return this.#commit(caller, root, [{ path, isExact: false }])
   }
 
   #replace(
@@ -184,32 +191,34 @@ export abstract class Workspace {
     const generation = this.generations.next()
     const next = { ...node, ...change, generation }
     if (this.#isTooLarge(caller, next)) return 'ENOSPC'
-    this.#commit(withNode(this.root, segmentsOf(path), next, generation), [
-      { path, isExact: false },
-    ])
-    return undefined
+    const root = withNode(this.root, segmentsOf(path), next, generation)
+    return this.#commit(caller, root, [{ path, isExact: false }])
   }
 
   /** Looks at all that it removes: what others add there meanwhile would be lost or left. */
   #remove(caller: Caller, path: string, node: Node): undefined | Errno {
     const removed = [...walk(path, node)]
-    for (const [at] of removed) if (!this.touch(caller, at, 'children')) return 'ENOSPC'
-    for (const [, { permissions }] of removed) this.count(permissions[0].domid, -1)
+    for (const [at] of removed) {
+      const error = this.touch(caller, at, 'children')
+      if (error) return error
+    }
     const root = withNode(this.root, segmentsOf(path), undefined, this.generations.next())
-    this.#commit(
-      root,
-      removed.map(([at]) => ({ path: at, isExact: at !== path })),
-    )
-    return undefined
+    const changes = removed.map(([at]) => ({ path: at, isExact: at !== path }))
+    return this.#commit(caller, root, changes)
   }
 
   #isTooLarge(caller: Caller, node: Node): boolean {
     return !caller.isPrivileged && sizeOf(node) >= this.quotas.nodeSize
   }
 
-  #commit(root: Node, changes: readonly Change[]): void {
+  #commit(caller: Caller, root: Node, changes: readonly Change[]): undefined | Errno {
     const before = this.root
+    const more = ownershipChange(before, root)
+    const error = this.admit(caller, root, more)
+    if (error) return error
+    this.count(more)
     this.root = root
     this.changed(changes, before)
+    return undefined
   }
 }

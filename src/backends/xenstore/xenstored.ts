@@ -6,6 +6,7 @@ import type { RingPage } from '../ring-page.ts'
 import { type ByteStream, StreamClient } from './byte-stream.ts'
 import { Connection, type ConnectionState, type Daemon } from './connection.ts'
 import { control, type ControlReply, type DomainUsage } from './control.ts'
+import { MemoryLimits } from './memory.ts'
 import { type Caller, MAY_READ, OWNS, type Permissions, rightsOf } from './permissions.ts'
 import { DEFAULT_QUOTAS, type MutableQuotas, type Quotas } from './quotas.ts'
 import { type RingComplaint, type RingState, XenstoreRing } from './ring.ts'
@@ -63,6 +64,7 @@ const DOMID_SELF = 0x7ff0
 export class Xenstored implements Daemon {
   readonly store: Store
   readonly quotas: MutableQuotas
+  readonly memory: MemoryLimits
   readonly #findPage: XenstoredOptions['findPage']
   readonly #domainExists: (domid: number) => boolean
   readonly #domains = new Map<number, Domain>()
@@ -77,7 +79,13 @@ export class Xenstored implements Daemon {
     this.quotas = { ...(options.quotas ?? DEFAULT_QUOTAS) }
     this.#findPage = options.findPage
     this.#domainExists = options.domainExists ?? ((domid) => domid < DOMID_FIRST_RESERVED)
+    this.memory = new MemoryLimits(
+      this.quotas,
+      (domid) => this.#memoryOf(domid),
+      (domid, text) => this.ringOf(domid)?.complain(text),
+    )
     this.store = new Store(this.quotas)
+    this.store.mayGrow = this.memory.mayGrow
     this.store.makeNode({ domid: 0, isPrivileged: true }, '/tool/xenstored')
     this.store.onChange = (changes, before, after) => this.#spread(changes, before, after)
   }
@@ -186,11 +194,17 @@ export class Xenstored implements Daemon {
     const connection = this.#domains.get(domid)?.ring.connection
     if (!connection && domid !== 0) return undefined
     return {
-      nodes: this.store.owned.get(domid) ?? 0,
+      nodes: this.store.owned.get(domid)?.nodes ?? 0,
       watches: connection?.watches ?? 0,
       transactions: connection?.transactions.length ?? 0,
       outstanding: connection?.output.replies ?? 0,
+      memory: this.#memoryOf(domid),
     }
+  }
+
+  #memoryOf(domid: number): number {
+    const nodes = this.store.owned.get(domid)?.bytes ?? 0
+    return nodes + (this.#domains.get(domid)?.ring.connection.bytes ?? 0)
   }
 
   domainExists(domid: number): boolean {
@@ -217,6 +231,10 @@ export class Xenstored implements Daemon {
           const waited = client.connection.output.peek() !== undefined
           client.flush()
           isNew ||= waited && client.connection.output.peek() === undefined
+        }
+        for (const { domid, ring } of [...this.#domains.values()]) {
+          this.memory.look(domid)
+          if (ring.resume()) isNew = true
         }
       }
     } finally {

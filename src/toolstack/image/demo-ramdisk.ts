@@ -44,7 +44,7 @@ poweroff -f
 const UDHCPC = `#!/bin/sh
 # Called by udhcpc with what it learnt in the environment.
 case $1 in
-  deconfig) ip address flush dev $interface ;;
+  deconfig) ip -4 address flush dev $interface ;;
   bound|renew)
     ip address replace $ip/\${mask:-24} dev $interface
     for address in $router; do ip route replace default via $address; done
