@@ -2,7 +2,8 @@
 // new code: a line each ten seconds, by the host's clock. In MiB: what lies in the host's memory below
 // the guests' frames (decoded instructions, TLBs, jump caches), the modules of live regions, V8's
 // machine code (pages that can be executed), its heap after a collection, less what it was before the
-// guest ran; the sum of these; and the whole process without the guest's frames.
+// guest ran; the sum of these; and the whole process without the guest's frames. At the end: the
+// largest sum. An hour: `nohup tools/bench code-memory --seconds 3600 >figures &`.
 //
 // tools/bench code-memory [--seconds N] [--translate hot|always]
 //
@@ -108,10 +109,13 @@ try {
   const frames = memory.areas.find(({ name }) => name === 'machine frames')?.offset ?? 0
   const before = heap()
   const start = performance.now()
+  let largest = 0
   const print = () => {
     const { counters, liveBytes } = engine.translator
     const grown = heap() - before
     const { machineCode, tables, memory: pages, all } = resident(memory.size, frames)
+    const sum = tables + liveBytes + machineCode + grown
+    largest = Math.max(largest, sum)
     const figures = [
       (performance.now() - start) / 1000,
       host.xen.hypervisor.scheduler.counters.instructions / 1e6,
@@ -121,9 +125,7 @@ try {
       counters.evicted,
       counters.dropped,
       engine.code.flushes,
-      ...[tables, liveBytes, machineCode, grown, tables + liveBytes + machineCode + grown].map(
-        (bytes) => bytes / MIB,
-      ),
+      ...[tables, liveBytes, machineCode, grown, sum].map((bytes) => bytes / MIB),
       (all - pages + tables) / MIB,
     ]
     console.log(figures.map((figure) => figure.toFixed(0).padStart(9)).join(''))
@@ -133,6 +135,7 @@ try {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
   clearInterval(timer)
   print()
+  console.log(`largest sum: ${(largest / MIB).toFixed(0)} MiB, in ${rounds} rounds of all programs`)
   host.stop()
   domain.destroy()
 } finally {

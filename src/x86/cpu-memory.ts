@@ -34,7 +34,7 @@ export abstract class CpuMemory extends Registers {
 
   /** Whose rights loads and stores of the running code have. */
   abstract get privilege(): Privilege
-  /** Work that a guest causes beyond its instructions. */
+  /** Work that a guest causes beyond its instructions, the same however those are executed. */
   abstract exert(effort: number): void
   /** Records a fault of the instruction `rec` in the state block. */
   protected abstract recordFault(fault: GuestFault, rec: number): void
@@ -54,7 +54,9 @@ export abstract class CpuMemory extends Registers {
 
   /**
    * Where an access lies that needs no closer look than a page walk; -1 if that is not enough, or
-   * FAULTED. Page faults are frequent, and throwing them takes longer than all the rest.
+   * FAULTED. Page faults are frequent, and throwing them takes longer than all the rest. What is
+   * found is no effort, since an instruction finds a few pages at most; what is looked at element by
+   * element of a long text is.
    */
   #findPlain(lo: number, hi: number, size: number, access: number): number {
     const who = this.privilege
@@ -74,10 +76,10 @@ export abstract class CpuMemory extends Registers {
   /** `kind`: the size in bytes, with STACK_ACCESS for the stack; so for all slow accesses. */
   slowRead(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
-    this.exert(1)
     const size = kind & ~STACK_ACCESS
     const plain = this.#findPlain(lo, hi, size, ACCESS_READ)
     if (plain >= 0) return plain
+    this.exert(1)
     if (plain === FAULTED) return this.#foundFault(rec, kind)
     this.record = rec
     try {
@@ -98,9 +100,13 @@ export abstract class CpuMemory extends Registers {
 
   slowWrite(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
-    this.exert(1)
     const size = kind & ~STACK_ACCESS
     const plain = this.#findPlain(lo, hi, size, ACCESS_WRITE)
+    if (plain >= 0 && !this.engine.code.hasCode(plain)) {
+      this.linear.put(plain, size, this.state + S.BOUNCE)
+      return 1
+    }
+    this.exert(1)
     if (plain === FAULTED) return this.#foundFault(rec, kind)
     this.record = rec
     try {
@@ -120,11 +126,11 @@ export abstract class CpuMemory extends Registers {
 
   slowModify(rec: number, lo: number, hi: number, kind: number): number {
     this.counters.slowAccesses++
-    this.exert(1)
     const size = kind & ~STACK_ACCESS
     const plain = this.#findPlain(lo, hi, size, ACCESS_WRITE)
-    if (plain === FAULTED) return this.#foundFault(rec, kind)
     if (plain >= 0 && !this.engine.code.hasCode(plain)) return plain
+    this.exert(1)
+    if (plain === FAULTED) return this.#foundFault(rec, kind)
     this.record = rec
     try {
       this.#lookClosely(lo, hi, size, true)

@@ -47,6 +47,8 @@ const REP_CHUNK = 4096
 const NO_SHADOW = 0x80000000 | 0
 /** What a turn may cost beyond its instructions, in accesses that need a closer look. */
 const MAX_EFFORT = 50_000
+/** What it takes to forget a page, which may be a large one. */
+const FORGET_PAGE_EFFORT = 20
 /** Bytes from a branch to the farthest target that is noted. */
 const FARTHEST_TARGET = 2 ** 31
 /** PAUSEs in one run after which the rest of it is given up. */
@@ -186,6 +188,7 @@ export class Cpu extends CpuMemory {
 
   /** Forgets the translation of one page; of all of a large page (INVLPG). */
   flushPage(lo: number): void {
+    this.exert(FORGET_PAGE_EFFORT)
     const isLarge = this.tlb.flushPage(lo)
     this.codeChanged()
     if (isLarge) this.forgetJumps()
@@ -214,7 +217,9 @@ export class Cpu extends CpuMemory {
   /**
    * The host has worked for this processor: `effort` is in accesses that need a closer look (some
    * hundred nanoseconds each). Who makes too much work ends its turn early, or a turn of a hundred
-   * microseconds could take minutes.
+   * microseconds could take minutes. What counts must not depend on how code is executed, or turns
+   * would end elsewhere: not the misses of caches, nor host instructions, some of which have a quick
+   * way that asks the jump cache. A turn that is full of these lasts a fifth of a second at most.
    */
   override exert(effort: number): void {
     this.#effort += effort
@@ -716,7 +721,6 @@ export class Cpu extends CpuMemory {
 
   runHost(rec: number, run: HostInstruction): number {
     this.counters.hostInstructions++
-    this.exert(1)
     this.record = rec
     try {
       if (!run(this)) return 0

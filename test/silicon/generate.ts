@@ -139,7 +139,7 @@ export class Generator {
       // MASKMOV's memory is at DS:rDI, that of the string instructions at ES:rDI.
       const to = hasY ? this.#encoding.offsetOf(nearBorder(r), ES, false) : source
       this.setRegister(RDI, addressSize, to)
-      this.setRegister(RCX, addressSize, r.below(20))
+      this.setRegister(RCX, addressSize, r.oneIn(8) ? r.below(0x4000) : r.below(20))
     }
     if (!r.oneIn(8)) this.#stackRegister(RSP, is64)
     if (row.name === 'LEAVE' || row.name === 'ENTER')
@@ -188,6 +188,14 @@ export class Generator {
         to += window.bytes
       }
     }
+  }
+
+  /** Makes all that lies in the windows, and RAX, of one byte. */
+  repeatByte(value: number): void {
+    const { u8 } = this.#records
+    const at = this.#index * RECORD_BYTES
+    u8.fill(value, at + MEMORY, at + MEMORY + MEMORY_BYTES)
+    u8.fill(value, at + GPR + RAX * 8, at + GPR + RAX * 8 + 8)
   }
 
   /** RIP of a place behind the instruction, where an INT3 stands. */
@@ -268,6 +276,13 @@ function prepare(row: Row, encoding: Encoding, r: Random, out: Generator): void 
       // The components that both have: x87 and SSE.
       out.setRegister(RAX, 64, r.below(4))
       out.setRegister(RDX, 64, 0)
+      return
+    case 'CMPS':
+    case 'SCAS':
+      // Random elements are seldom equal. What lies outside the windows is zero.
+      if (r.oneIn(4)) return
+      out.repeatByte(r.oneIn(2) ? 0 : r.below(256))
+      for (let i = r.below(3); i > 0; i--) out.poke(nearBorder(r), 1, r.below(256))
       return
     case 'POPF':
       // TF, NT, AC and ID would stay with the runner.

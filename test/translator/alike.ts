@@ -140,6 +140,7 @@ function prepare(
   }
   cpu.isHalted = cpu.hasShadow = cpu.hasStackShadow = cpu.isNmiBlocked = false
   machine.interrupts.length = machine.ports.length = 0
+  machine.device = undefined
   machine.onPortWrite = () => {}
   cpu.rest()
   cpu.modeChanged()

@@ -406,14 +406,30 @@ export class Common {
     const items: Item[] = []
     const rep = r.pick([0, 0xf2, 0xf3, 0xf3])
     const near = () => L.DATA + 0x1000 + this.displacement()
-    if (r.oneIn(2)) items.push(load(bits, RDI, near()))
-    if (r.oneIn(2)) items.push(load(bits, RSI, near()))
-    if (rep !== 0) items.push(load(bits, RCX, r.oneIn(6) ? r.below(0x1400) : r.below(20)))
+    const target = near()
+    const segment = r.oneIn(10) ? r.pick([0x64, 0x65]) : 0
+    if (r.oneIn(2)) items.push(load(bits, RDI, target))
+    if (segment !== 0 && bits === 64) items.push(load(bits, RSI, r.below(0x1800)))
+    else if (r.oneIn(2)) {
+      // The same bytes, by the same address or by the other, let comparisons go on.
+      const again = target ^ (L.DATA ^ L.DATA_AGAIN)
+      items.push(load(bits, RSI, r.pick([near(), near(), target, again])))
+    }
+    if (rep !== 0) items.push(load(bits, RCX, this.#repetitions()))
+    if (r.oneIn(8)) items.push({ bytes: [r.pick([0xfc, 0xfd])] })
     const size = this.size()
-    const before = size === 16 ? [0x66] : size === 64 ? [0x48] : []
-    const opcode = r.pick([0xa4, 0xa4, 0xa6, 0xaa, 0xaa, 0xac, 0xae]) + (size === 8 ? 0 : 1)
+    const before = [...(segment ? [segment] : []), ...(r.oneIn(12) ? [0x67] : [])]
+    if (size === 16) before.push(0x66)
+    if (size === 64) before.push(0x48)
+    const opcode = r.pick([0xa4, 0xa4, 0xa6, 0xa6, 0xaa, 0xaa, 0xac, 0xae]) + (size === 8 ? 0 : 1)
     items.push({ bytes: [...(rep ? [rep] : []), ...before, opcode] })
     return items
+  }
+
+  #repetitions(): number {
+    const { r } = this
+    if (r.oneIn(20)) return r.pick([0, 0x7fffffff])
+    return r.oneIn(6) ? r.below(0x1400) : r.below(20)
   }
 
   /** SSE: moves, integer and floating-point arithmetic, conversions, comparisons. */

@@ -148,47 +148,6 @@ test('functions call themselves', () => {
   assert.equal(m.cpu.registerLow(S.RAX), 144)
 })
 
-const RETURNS: Readonly<Record<string, string>> = {
-  'to another place than that of its call': 'add qword [rsp], 3',
-  'to where another call would': 'lea rax, [rel other]\nmov [rsp], rax',
-  'to a place that was pushed': 'lea rax, [rel other]\npush rax',
-  'past its caller': 'lea rsp, [rsp + 8]\nlea rax, [rel other]\npush rax',
-}
-
-for (const [where, change] of Object.entries(RETURNS)) {
-  test(`a function returns ${where}`, () => {
-    const m = alike({
-      code: `
-        mov ecx, 20
-      again:
-        mov rbx, rsp
-        call function
-        add edx, 1
-        add edx, 16
-        call plain
-      other:
-        add edx, 256
-        mov rsp, rbx
-        dec ecx
-        jnz again
-        hlt
-      function:
-        test ecx, 3
-        jz change
-        ret
-      change:
-        ${change}
-        ret
-      plain:
-        ret`,
-      slices: [11, 300],
-    })
-    const whole = 15 * (1 + 16 + 256)
-    const changed = where.startsWith('to another') ? 16 + 256 : 256
-    assert.equal(m.cpu.registerLow(S.RDX), whole + 5 * changed)
-  })
-}
-
 test('calls without returns and returns without calls come out even', () => {
   const m = alike({
     code: `

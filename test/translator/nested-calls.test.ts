@@ -2,10 +2,13 @@
 // called, and all that can happen between the CALL and the RET (SDM vol. 1, 6.4; vol. 2, CALL, RET).
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import * as S from '../../src/x86/state.ts'
 import { CODE, type SystemMachine, TABLES } from '../../src/x86/testing/system-machine.ts'
 import { alike } from './alike.ts'
+import type { DeepCalls } from './deep-calls.ts'
 
 /** More instructions than a function has that is copied. */
 const LARGE = 'times 20 inc ebx'
@@ -117,6 +120,18 @@ test('recursion goes deeper than the engine nests calls', () => {
   assert.equal(m.cpu.registerLow(S.RBP), depth)
 })
 
+test('a fifth of the usual stack has room for as many of the largest regions as call each other', () => {
+  const program = join(import.meta.dirname, 'deep-calls.ts')
+  // The quickest compiler of the engine makes the largest frames.
+  const flags = ['--disable-warning=ExperimentalWarning', '--stack-size=200', '--liftoff-only']
+  const printed = execFileSync(process.execPath, [...flags, program], { encoding: 'utf8' })
+  const seen = JSON.parse(printed) as DeepCalls
+  assert.equal(seen.deepest, S.MOST_CALLS)
+  assert.ok(seen.instructions > 0.95 * seen.most, `regions of ${seen.instructions} instructions`)
+  assert.ok(seen.translated > 0.4, `${seen.translated} of all instructions`)
+  assert.equal(seen.returns, seen.calls)
+})
+
 test('what the callee leaves in flags and registers, vectors included, is what its caller finds', () => {
   const m = alike({
     code: `
@@ -161,21 +176,6 @@ test('the flags of the caller are those that the callee starts with', () => {
   })
   assert.equal(m.cpu.registerLow(S.RSI), 4)
 })
-
-const RETURNS: Readonly<Record<string, string>> = {
-  'behind its call': 'add qword [rsp], 3',
-  'to another place': 'lea rax, [rel back]\nmov [rsp], rax',
-  'to a place that is not canonical': 'mov rax, 1 << 63\ncmp ecx, 3\njne f\nmov [rsp], rax\nf:',
-  'to the last byte of memory': 'cmp ecx, 3\njne f\nmov qword [rsp], -1\nf:',
-  'with another stack': 'pop rax\nmov rsp, 0xaf00\npush rax',
-}
-
-for (const [where, change] of Object.entries(RETURNS)) {
-  test(`a large function returns ${where}`, () => {
-    alike({ code: calling(change), slices: [100_000], total: 2000 })
-    alike({ code: calling(change), slices: [13, 50], total: 2000 })
-  })
-}
 
 test('a function returns past its caller', () => {
   const m = alike({

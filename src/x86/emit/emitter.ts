@@ -126,10 +126,6 @@ export abstract class Emitter {
   abstract retreat(): void
   /** Goes on with the following instruction. */
   abstract next(): void
-  /** Is there no again(): what cannot be done at once is for the slow form. */
-  get isOnce(): boolean {
-    return false
-  }
   /** Executes this instruction again (a string instruction that goes on), within the budget. */
   abstract again(): void
   /** Near branch to the target in the instruction. Ends the path. `commit` as in jumpTo. */

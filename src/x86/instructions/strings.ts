@@ -1,309 +1,212 @@
-// String instructions. (SDM vol. 2: CMPS LODS MOVS SCAS STOS; INS and OUTS: system.)
-//
-// A repeated one works in chunks: registers are up to date after every element, so that a fault
-// or an interrupt finds them right and the instruction can go on later. MOVS and STOS upwards
-// take what lies within one page on both sides in one go.
+// String instructions: CMPS LODS MOVS SCAS STOS. (SDM vol. 2; INS and OUTS: system.) What they do to
+// one element, and to many that lie together; repeat.ts says when which.
 
 import type { Value } from '../../wasm/value.ts'
 import { define } from '../decode/define.ts'
 import type { Emitter, Operand } from '../emit/emitter.ts'
 import { access } from '../emit/memory.ts'
-import { FLAG_DF, FLAG_TF } from '../registers.ts'
-import * as S from '../state.ts'
-
-/** rSI or rDI as an offset (i64). */
-function offsetOf(e: Emitter, register: number): Value {
-  const size = e.shape.addressSize
-  return e.resize(e.read(e.gpr(register, size)), size, 64)
-}
-
-/** Linear address of the string operand's current element. */
-function elementOf(e: Emitter, operand: Operand & { kind: 'string' }, isWrite: boolean): Value {
-  const bytes = operand.bits / 8
-  return operand.source
-    ? e.segmented(offsetOf(e, S.RSI), bytes, isWrite)
-    : e.segmentLinear(S.ES, offsetOf(e, S.RDI), bytes, isWrite)
-}
-
-/** Moves rSI or rDI by one element, as RFLAGS.DF says. */
-function advance(e: Emitter, register: number, bytes: number): void {
-  const { f } = e
-  const size = e.shape.addressSize
-  const down = f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_DF))
-  const step = f.select(down, e.constant(size, -bytes), e.constant(size, bytes))
-  const pointer = e.gpr(register, size)
-  e.write(pointer, f.add(e.read(pointer), step))
-}
-
-function counterOf(e: Emitter): Operand {
-  return e.gpr(S.RCX, e.shape.addressSize)
-}
-
-/**
- * Runs `element` once, or rCX times with a REP prefix. `goesOn`, after each element, is the
- * further condition of REPE and REPNE.
- */
-function repeat(e: Emitter, element: () => void, goesOn?: () => Value): void {
-  const { f } = e
-  if (e.shape.rep === 0) return element()
-  const size = e.shape.addressSize
-  const zero = e.constant(size, 0)
-  f.block((end) => {
-    f.brIf(end, f.eq(e.read(counterOf(e)), zero))
-    const left = f.local('i32')
-    f.set(left, e.stateLoad('i32.load', S.REP_CHUNK))
-    f.loop((again) => {
-      element()
-      const count = f.sub(e.read(counterOf(e)), e.constant(size, 1))
-      e.write(counterOf(e), count)
-      f.brIf(end, f.eq(size === 16 ? e.zeroExtend(count, 16) : count, zero))
-      if (goesOn) f.brIf(end, f.eqz(goesOn()))
-      f.set(left, f.sub(f.get(left), f.i32(1)))
-      f.brIf(again, f.get(left))
-    })
-    e.again()
-  })
-}
-
-/** Bytes from a linear address to the end of its page. */
-function leftOnPage(e: Emitter, linear: Value): Value {
-  const { f } = e
-  return f.sub(f.i32(4096), f.and(f.wrap(linear), f.i32(4095)))
-}
-
-function minimum(e: Emitter, a: Value, b: Value): Value {
-  return e.f.select(e.f.ltU(a, b), a, b)
-}
-
-/** After `bytes` bytes were done at once: registers follow, and the instruction goes on. */
-function advanceBy(e: Emitter, bytes: Value, shift: number, registers: readonly number[]): void {
-  const { f } = e
-  const size = e.shape.addressSize
-  const wide = e.resize(bytes, 32, size)
-  for (const register of registers) {
-    const pointer = e.gpr(register, size)
-    e.write(pointer, f.add(e.read(pointer), wide))
-  }
-  const left = f.sub(e.read(counterOf(e)), e.resize(f.shrU(bytes, f.i32(shift)), 32, size))
-  e.write(counterOf(e), left)
-  f.if(
-    left.type === 'i64' ? f.ne(left, f.i64(0)) : left,
-    () => e.again(),
-    () => e.next(),
-  )
-}
-
-/**
- * The bulk path of MOVS and STOS: with a REP prefix, upwards, 64-bit addresses. `work` gets the
- * number of bytes, a multiple of the element's size within one page of each address, and gives
- * an i32 that tells whether it did them.
- */
-function bulk(
-  e: Emitter,
-  bytesOf: number,
-  addresses: readonly Value[],
-  registers: readonly number[],
-  work: (bytes: Value) => Value,
-): void {
-  const { f } = e
-  const shift = Math.log2(bytesOf)
-  const up = f.eqz(f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_DF | FLAG_TF)))
-  const count = e.read(counterOf(e))
-  f.if(f.and(up, f.gtU(count, f.i64(4))), () => {
-    // Counts beyond a page's worth are cut before they could overflow.
-    const wanted = f.select(f.gtU(count, f.i64(4096)), f.i64(4096), count)
-    let bytes = f.shl(f.wrap(wanted), f.i32(shift))
-    for (const address of addresses) bytes = minimum(e, bytes, leftOnPage(e, address))
-    const whole = f.and(bytes, f.i32(-bytesOf))
-    f.if(whole, () => f.if(work(whole), () => advanceBy(e, whole, shift, registers)))
-  })
-}
+import { elementOf, type Piece, stringInstruction, type StringOperand } from './repeat.ts'
 
 /** Bytes from which a call of memory.copy or memory.fill is quicker than a loop. */
 const LEAST_CALL = 128
 
-/**
- * A whole repeated MOVS or STOS, upwards, within one page of each address: what does not lie in one
- * is left to the slow form. `work` gets the number of bytes and the host offset of each address.
- */
-function once(
-  e: Emitter,
-  bytesOf: number,
-  addresses: readonly { readonly linear: Value; readonly isWrite: boolean }[],
-  registers: readonly number[],
-  work: (bytes: Value, ...at: Value[]) => void,
-): void {
-  const { f } = e
-  const shift = Math.log2(bytesOf)
-  const retreatIf = (condition: Value) => f.if(condition, () => e.retreat(), undefined, 'unlikely')
-  const count = e.read(counterOf(e))
-  retreatIf(f.and(e.stateLoad('i32.load', S.RFLAGS), f.i32(FLAG_DF | FLAG_TF)))
-  retreatIf(f.gtU(count, f.i64(4096 / bytesOf)))
-  f.if(f.ne(count, f.i64(0)), () => {
-    const bytes = f.shl(f.wrap(count), f.i32(shift))
-    for (const { linear } of addresses) retreatIf(f.gtU(bytes, leftOnPage(e, linear)))
-    const hosts = addresses.map(({ linear, isWrite }) => {
-      const host = isWrite ? e.memory.writableFast(linear, 1) : e.memory.readableFast(linear, 1)
-      retreatIf(f.eqz(host))
-      return host
-    })
-    work(bytes, ...hosts)
-    for (const register of registers) {
-      const pointer = e.gpr(register, 64)
-      e.write(pointer, f.add(e.read(pointer), f.extendU(bytes)))
-    }
-    e.write(counterOf(e), f.i64(0))
-  })
+/** The operand as what the rows say it is. */
+function stringOf(operand: Operand): StringOperand {
+  if (operand.kind !== 'string') throw new TypeError(`a string lies in no ${operand.kind}`)
+  return operand
 }
 
-/** Runs `element` for the offsets of all elements, upwards. */
-function eachElement(e: Emitter, bytes: Value, size: number, element: (at: Value) => void): void {
-  const { f } = e
-  const done = f.local('i32')
-  f.set(done, f.i32(0))
-  f.loop((again) => {
-    element(f.get(done))
-    f.set(done, f.add(f.get(done), f.i32(size)))
-    f.brIf(again, f.ltU(f.get(done), bytes))
-  })
-}
-
-const isBulk = (e: Emitter) => e.shape.rep !== 0 && e.shape.addressSize === 64
-
-define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, dst, src) => {
-  const { f } = e
-  if (dst.kind !== 'string' || src.kind !== 'string') return
-  const bytes = dst.bits / 8
-  if (isBulk(e)) {
-    const from = elementOf(e, src, false)
-    const to = elementOf(e, dst, true)
-    if (e.isOnce) {
-      const addresses = [
-        { linear: from, isWrite: false },
-        { linear: to, isWrite: true },
-      ]
-      return once(e, bytes, addresses, [S.RSI, S.RDI], (n, source, target) =>
-        copy(e, dst.bits, n, source, target),
-      )
-    }
-    bulk(e, bytes, [from, to], [S.RSI, S.RDI], (n) => {
-      const source = e.memory.readableFast(from, 1)
-      const target = e.memory.writableFast(to, 1)
-      // A target just above the source would have to see bytes that were just written.
-      const isApart = f.geU(f.sub(target, source), n)
-      const isDone = f.and(f.and(f.ne(source, f.i32(0)), f.ne(target, f.i32(0))), isApart)
-      f.if(isDone, () => f.memoryCopy(target, source, n))
-      return isDone
-    })
-  }
-  repeat(e, () => {
-    const value = e.memory.load(src.bits, elementOf(e, src, false))
-    e.memory.store(dst.bits, elementOf(e, dst, true), value)
-    advance(e, S.RSI, bytes)
-    advance(e, S.RDI, bytes)
+define('MOVS', ['A4 Yb,Xb rep', 'A5 Yv,Xv rep'], (e, first, second) => {
+  const [dst, src] = [stringOf(first), stringOf(second)]
+  stringInstruction(e, {
+    strings: [
+      { operand: src, isWrite: false },
+      { operand: dst, isWrite: true },
+    ],
+    element: () => {
+      const value = e.memory.load(src.bits, elementOf(e, src, false))
+      e.memory.store(dst.bits, elementOf(e, dst, true), value)
+    },
+    piece: (piece) => copy(e, dst.bits, piece),
   })
 })
 
-/** Copies upwards, element by element where a target would see what was just written. */
-function copy(e: Emitter, bits: number, n: Value, source: Value, target: Value): void {
+/** Copies, element by element where a target would see what was just written. */
+function copy(e: Emitter, bits: number, piece: Piece): undefined {
   const { f } = e
   const { load, store } = access(bits)
-  const isApart = f.geU(f.sub(target, source), n)
+  const [source, target] = piece.hosts as [Value, Value]
+  const bytes = f.mul(piece.count, f.i32(bits / 8))
+  const isApart = f.and(piece.isUp, f.geU(f.sub(target, source), bytes))
   f.if(
-    f.and(isApart, f.geU(n, f.i32(LEAST_CALL))),
-    () => f.memoryCopy(target, source, n),
+    f.and(isApart, f.geU(bytes, f.i32(LEAST_CALL))),
+    () => f.memoryCopy(target, source, bytes),
     () =>
-      eachElement(e, n, bits / 8, (at) =>
+      eachElement(e, piece, (at) =>
         f.store(store, f.add(target, at), f.load(load, f.add(source, at))),
       ),
   )
 }
 
-function fill(e: Emitter, bits: number, n: Value, value: Value, target: Value): void {
+/** Runs `element` for the offset (i32) of each element from the first one. */
+function eachElement(e: Emitter, { count, step }: Piece, element: (at: Value) => void): void {
   const { f } = e
-  const low = f.and(bits === 64 ? f.wrap(value) : value, f.i32(255))
-  f.if(
-    f.and(uniform(e, value, low, bits), f.geU(n, f.i32(LEAST_CALL))),
-    () => f.memoryFill(target, low, n),
-    () =>
-      eachElement(e, n, bits / 8, (at) => f.store(access(bits).store, f.add(target, at), value)),
-  )
+  const at = f.local('i32')
+  const end = f.mul(count, step)
+  f.set(at, f.i32(0))
+  f.loop((again) => {
+    element(f.get(at))
+    f.set(at, f.add(f.get(at), step))
+    f.brIf(again, f.ne(f.get(at), end))
+  })
 }
 
-define('STOS', ['AA Yb,AL rep', 'AB Yv,rAX rep'], (e, dst, src) => {
-  const { f } = e
-  if (dst.kind !== 'string') return
-  const bytes = dst.bits / 8
-  const value = e.read(src)
-  if (isBulk(e)) {
-    const to = elementOf(e, dst, true)
-    if (e.isOnce) {
-      const addresses = [{ linear: to, isWrite: true }]
-      return once(e, bytes, addresses, [S.RDI], (n, target) => fill(e, dst.bits, n, value, target))
-    }
-    bulk(e, bytes, [to], [S.RDI], (n) => {
-      const target = e.memory.writableFast(to, 1)
-      const low = f.and(dst.bits === 64 ? f.wrap(value) : value, f.i32(255))
-      const isUniform = uniform(e, value, low, dst.bits)
-      const isDone = f.and(f.ne(target, f.i32(0)), isUniform)
-      f.if(isDone, () => f.memoryFill(target, low, n))
-      return isDone
-    })
-  }
-  repeat(e, () => {
-    e.memory.store(dst.bits, elementOf(e, dst, true), value)
-    advance(e, S.RDI, bytes)
+define('STOS', ['AA Yb,AL rep', 'AB Yv,rAX rep'], (e, first, accumulator) => {
+  const dst = stringOf(first)
+  const value = e.read(accumulator)
+  stringInstruction(e, {
+    strings: [{ operand: dst, isWrite: true }],
+    element: () => e.memory.store(dst.bits, elementOf(e, dst, true), value),
+    piece: (piece) => fill(e, dst.bits, value, piece),
   })
 })
 
+function fill(e: Emitter, bits: number, value: Value, piece: Piece): undefined {
+  const { f } = e
+  const [target] = piece.hosts as [Value]
+  const bytes = f.mul(piece.count, f.i32(bits / 8))
+  const low = f.and(bits === 64 ? f.wrap(value) : value, f.i32(255))
+  const isSimple = f.and(piece.isUp, isUniform(e, value, low, bits))
+  f.if(
+    f.and(isSimple, f.geU(bytes, f.i32(LEAST_CALL))),
+    () => f.memoryFill(target, low, bytes),
+    () => eachElement(e, piece, (at) => f.store(access(bits).store, f.add(target, at), value)),
+  )
+}
+
 /** i32: all bytes of a value are `low`. */
-function uniform(e: Emitter, value: Value, low: Value, bits: number): Value {
+function isUniform(e: Emitter, value: Value, low: Value, bits: number): Value {
   const { f } = e
   if (bits === 8) return f.i32(1)
   if (bits === 64) return f.eq(value, f.mul(f.extendU(low), f.i64(0x0101010101010101n)))
   return f.eq(value, f.mul(low, f.i32(bits === 32 ? 0x01010101 : 0x0101)))
 }
 
-define('LODS', ['AC AL,Xb rep', 'AD rAX,Xv rep'], (e, dst, src) => {
-  repeat(e, () => {
-    if (src.kind !== 'string') return
-    e.write(dst, e.memory.load(src.bits, elementOf(e, src, false)))
-    advance(e, S.RSI, src.bits / 8)
+define('LODS', ['AC AL,Xb rep', 'AD rAX,Xv rep'], (e, accumulator, second) => {
+  const { f } = e
+  const src = stringOf(second)
+  stringInstruction(e, {
+    strings: [{ operand: src, isWrite: false }],
+    element: () => e.write(accumulator, e.memory.load(src.bits, elementOf(e, src, false))),
+    piece: ({ count, step, hosts }) => {
+      const [source] = hosts as [Value]
+      const last = f.add(source, f.mul(f.sub(count, f.i32(1)), step))
+      e.write(accumulator, f.load(access(src.bits).load, last))
+      return undefined
+    },
   })
 })
 
-/** REPE goes on while equal, REPNE while not. */
-function whileEqual(e: Emitter): Value {
-  return e.shape.rep === 0xf2 ? e.f.eqz(e.flags.zero()) : e.flags.zero()
-}
-
 define('CMPS', ['A6 Xb,Yb repz', 'A7 Xv,Yv repz'], (e, first, second) => {
   const { f } = e
-  repeat(
-    e,
-    () => {
-      if (first.kind !== 'string' || second.kind !== 'string') return
-      const a = e.memory.load(first.bits, elementOf(e, first, false))
-      const b = e.memory.load(second.bits, elementOf(e, second, false))
-      advance(e, S.RSI, first.bits / 8)
-      advance(e, S.RDI, first.bits / 8)
-      e.flags.sub(first.bits, a, b, f.sub(a, b))
+  const [src, dst] = [stringOf(first), stringOf(second)]
+  const { bits } = src
+  const { load } = access(bits)
+  stringInstruction(e, {
+    strings: [src, dst].map((operand) => ({ operand, isWrite: false })),
+    element: () => {
+      const a = e.memory.load(bits, elementOf(e, src, false))
+      const b = e.memory.load(bits, elementOf(e, dst, false))
+      e.flags.sub(bits, a, b, f.sub(a, b))
     },
-    () => whileEqual(e),
-  )
+    piece: (piece) => {
+      const [a, b] = piece.hosts.map((host) => ({
+        element: (at: Value) => f.load(load, f.add(host, at)),
+        vector: (at: Value) => f.load('v128.load', f.add(host, at)),
+      })) as [Side, Side]
+      return compare(e, bits, piece, a, b)
+    },
+    goesOn: () => goesOn(e, e.flags.zero()),
+  })
 })
 
-define('SCAS', ['AE AL,Yb repz', 'AF rAX,Yv repz'], (e, accumulator, string) => {
+define('SCAS', ['AE AL,Yb repz', 'AF rAX,Yv repz'], (e, accumulator, second) => {
   const { f } = e
+  const dst = stringOf(second)
+  const { bits } = dst
   const a = e.read(accumulator)
-  repeat(
-    e,
-    () => {
-      if (string.kind !== 'string') return
-      const b = e.memory.load(string.bits, elementOf(e, string, false))
-      advance(e, S.RDI, string.bits / 8)
-      e.flags.sub(string.bits, a, b, f.sub(a, b))
+  stringInstruction(e, {
+    strings: [{ operand: dst, isWrite: false }],
+    element: () => {
+      const b = e.memory.load(bits, elementOf(e, dst, false))
+      e.flags.sub(bits, a, b, f.sub(a, b))
     },
-    () => whileEqual(e),
-  )
+    piece: (piece) => {
+      const [host] = piece.hosts as [Value]
+      const all = f.op(`${LANES[bits as 8]}.splat`, a)
+      const accumulated = { element: () => a, vector: () => all }
+      const string = {
+        element: (at: Value) => f.load(access(bits).load, f.add(host, at)),
+        vector: (at: Value) => f.load('v128.load', f.add(host, at)),
+      }
+      return compare(e, bits, piece, accumulated, string)
+    },
+    goesOn: () => goesOn(e, e.flags.zero()),
+  })
 })
+
+/** REPE goes on while elements are equal, REPNE while they are not. */
+function goesOn(e: Emitter, isEqual: Value): Value {
+  return e.shape.rep === 0xf2 ? e.f.eqz(isEqual) : isEqual
+}
+
+const LANES = { 8: 'i8x16', 16: 'i16x8', 32: 'i32x4', 64: 'i64x2' } as const
+
+/** What is compared: the element at an offset, and the 16 bytes there. */
+interface Side {
+  readonly element: (at: Value) => Value
+  readonly vector: (at: Value) => Value
+}
+
+/**
+ * Compares elements of a piece up to the last that REPE or REPNE wants, and sets the flags by that.
+ * Gives how many it has compared (i32). Upwards it skips 16 bytes at a time, as long as an element
+ * remains to get the flags from.
+ */
+function compare(e: Emitter, bits: number, piece: Piece, first: Side, second: Side): Value {
+  const { f } = e
+  const { count, step, isUp } = piece
+  const lanes = 128 / bits
+  const shape = LANES[bits as 8]
+  const { type } = access(bits)
+  const [done, a, b] = [f.local('i32'), f.local(type), f.local(type)]
+  f.set(done, f.i32(0))
+  f.if(f.and(isUp, f.gtU(count, f.i32(lanes))), () =>
+    f.block((found) =>
+      f.loop((again) => {
+        const at = f.mul(f.get(done), step)
+        const equal = f.op(
+          `${shape}.bitmask`,
+          f.op(`${shape}.eq`, first.vector(at), second.vector(at)),
+        )
+        const wanted = e.shape.rep === 0xf2 ? equal : f.xor(equal, f.i32((1 << lanes) - 1))
+        f.if(wanted, () => {
+          f.set(done, f.add(f.get(done), f.ctz(wanted)))
+          f.br(found)
+        })
+        f.set(done, f.add(f.get(done), f.i32(lanes)))
+        f.brIf(again, f.gtU(f.sub(count, f.get(done)), f.i32(lanes)))
+      }),
+    ),
+  )
+  f.loop((again) => {
+    const at = f.mul(f.get(done), step)
+    f.set(a, first.element(at))
+    f.set(b, second.element(at))
+    f.set(done, f.add(f.get(done), f.i32(1)))
+    const isLast = f.geU(f.get(done), count)
+    f.brIf(again, f.and(goesOn(e, f.eq(f.get(a), f.get(b))), f.eqz(isLast)))
+  })
+  e.flags.sub(bits, f.get(a), f.get(b), f.sub(f.get(a), f.get(b)))
+  return f.get(done)
+}

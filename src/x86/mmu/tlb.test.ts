@@ -14,7 +14,13 @@ import {
   USER_DATA,
   USER_STACK,
 } from '../testing/system-machine.ts'
-import { CONTEXT_USER, Tlb, TLB_INDEX_MASK } from './tlb.ts'
+import {
+  CONTEXT_SUPERVISOR,
+  CONTEXT_SUPERVISOR_AC,
+  CONTEXT_USER,
+  Tlb,
+  TLB_INDEX_MASK,
+} from './tlb.ts'
 import { CR4_PGE, PF_FETCH, PF_PRESENT, PF_USER } from './walker.ts'
 
 const GLOBAL = 0x100
@@ -163,6 +169,31 @@ test('INVLPG anywhere in a large page forgets where its code and data lie', () =
   m.load(LOST, assemble('add esi, 1\nret', 64, LOST))
   m.load(LOST & 0x1fffff, assemble('add esi, 16\nret', 64, LOST))
   assert.deepEqual(registersAtHalt(m, S.RSI, S.RDI, S.RBX, S.RCX), [0x11, 0x11, 1, 0x10])
+})
+
+test('forgetting a large page takes all its pieces from all contexts, and no other page', () => {
+  const m = new SystemMachine(64)
+  const tlb = new Tlb(m.memory)
+  for (const shift of [21, 22, 30]) {
+    const start = 0x4000_0000
+    const size = 2 ** shift
+    const inside = [start, start + 0x7000, start + size / 2 + 0x3000, start + size - 1]
+    const outside = [start - 1, start + size]
+    const found = (page: number) =>
+      [CONTEXT_USER, CONTEXT_SUPERVISOR, CONTEXT_SUPERVISOR_AC].map(
+        (context) => tlb.find(context, page, 0, false) >= 0,
+      )
+    for (const page of [...inside, ...outside]) {
+      for (const context of [CONTEXT_USER, CONTEXT_SUPERVISOR, CONTEXT_SUPERVISOR_AC]) {
+        tlb.fill(context, page, 0, 0x7000, true)
+      }
+    }
+    tlb.noteLarge(start, shift)
+    assert.ok(tlb.flushPage(start + 0x5000))
+    for (const page of inside) assert.deepEqual(found(page), [false, false, false])
+    for (const page of outside) assert.deepEqual(found(page), [true, true, true])
+    tlb.flush()
+  }
 })
 
 test('two pages that share a set of the TLB stay in it, and a third pushes out the older one', () => {

@@ -168,9 +168,14 @@ export class Tlb {
 
   #flushLarge(lo: number, shift: number): void {
     const { i32 } = this.#memory
-    const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2
-    for (let at = this.#base >>> 2; at < end; at += WAY_WORDS) {
-      if (((i32[at] as number) ^ lo) >>> shift === 0) clear(i32, at)
+    // A page of less than all sets lies in those that follow each other from its start on.
+    const pages = Math.min(1 << (shift - 12), TLB_INDEX_MASK + 1)
+    const words = (pages << TLB_SET_SHIFT) >>> 2
+    for (let context = 0; context < CONTEXTS; context++) {
+      const start = this.#set(context, (lo >>> 12) & -pages)
+      for (let at = start; at < start + words; at += WAY_WORDS) {
+        if (((i32[at] as number) ^ lo) >>> shift === 0) clear(i32, at)
+      }
     }
   }
 

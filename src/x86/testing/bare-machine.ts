@@ -5,7 +5,14 @@ import type { CpuHost } from '../cpu-host.ts'
 import { Cpu } from '../cpu.ts'
 import { Engine, type EngineOptions } from '../engine.ts'
 import { HostMemory } from '../memory/host-memory.ts'
-import { CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_OSXSAVE, EFER_LMA, EFER_LME } from '../mmu/walker.ts'
+import {
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_OSXSAVE,
+  EFER_LMA,
+  EFER_LME,
+  MMIO_FRAME,
+} from '../mmu/walker.ts'
 import * as S from '../state.ts'
 import {
   ATTR_ACCESSED,
@@ -33,6 +40,13 @@ export const ALL_FEATURES: ReadonlySet<string> = new Set(
   ).split(' '),
 )
 
+/** A device that takes the place of a page of memory. */
+export interface PageDevice {
+  readonly gfn: number
+  read(offset: number, size: number): bigint
+  write(offset: number, size: number, value: bigint): void
+}
+
 export class BareMachine {
   readonly memory: HostMemory
   readonly engine: Engine
@@ -45,6 +59,8 @@ export class BareMachine {
   readonly interrupts: number[] = []
   /** Non-maskable interrupts that wait. */
   nmis = 0
+  /** There is none if not set. */
+  device: PageDevice | undefined
   /** Called when the guest writes to a port. */
   onPortWrite: (port: number, value: number) => void = () => {}
 
@@ -65,7 +81,10 @@ export class BareMachine {
     const base = this.ram >>> 12
     const frames = ramBytes >>> 12
     const host: CpuHost = {
-      frameOf: (gfn) => (gfn >= 0 && gfn < frames ? base + gfn : -1),
+      frameOf: (gfn) => {
+        if (gfn === this.device?.gfn) return MMIO_FRAME
+        return gfn >= 0 && gfn < frames ? base + gfn : -1
+      },
       isWritable: () => true,
       pendingInterrupt: () => this.interrupts[0] ?? -1,
       acknowledgeInterrupt: () => {
@@ -77,8 +96,8 @@ export class BareMachine {
         this.ports.push({ port, value })
         this.onPortWrite(port, value)
       },
-      mmioRead: () => 0xffffffffffffffffn,
-      mmioWrite: () => {},
+      mmioRead: (gpa, size) => this.device?.read(gpa & 0xfff, size) ?? 0n,
+      mmioWrite: (gpa, size, value) => this.device?.write(gpa & 0xfff, size, value),
       readMsr: () => undefined,
       writeMsr: () => false,
       cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),

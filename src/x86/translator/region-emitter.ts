@@ -109,10 +109,6 @@ export class RegionEmitter extends RecordEmitter {
     else this.#giveUp()
   }
 
-  override get isOnce(): boolean {
-    return true
-  }
-
   override again(): void {
     this.#giveUp()
   }
