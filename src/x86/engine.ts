@@ -10,6 +10,7 @@ import { BlockBuilder } from './interpreter/block-builder.ts'
 import { CodeCache } from './interpreter/code-cache.ts'
 import { Handlers } from './interpreter/handlers.ts'
 import type { HostMemory } from './memory/host-memory.ts'
+import { StoreRights } from './mmu/store-rights.ts'
 import {
   type TranslationMode,
   type TranslatorOptions,
@@ -42,6 +43,7 @@ export class Engine {
   readonly handlers: Handlers
   readonly code: CodeCache
   readonly translator: Translator
+  readonly storeRights: StoreRights
   readonly #cpus: Cpu[] = []
   #current: Cpu | undefined
   #epoch = 0
@@ -75,14 +77,13 @@ export class Engine {
       this.policy,
       options,
     )
+    this.storeRights = new StoreRights(memory.size)
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,
       this.policy.arenaBytes,
-      (host) => {
-        for (const cpu of this.#cpus) cpu.tlb.protect(host)
-      },
+      (host) => this.storeRights.protect(host),
       () => {
         for (const cpu of this.#cpus) cpu.forgetJumps()
         this.translator.forgetAll()
