@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly countsExits?: boolean | undefined
   /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
   readonly nowMs?: (() => number) | undefined
+  /** Processors that there may be at once; room for their code is kept. One if not given. */
+  readonly mostCpus?: number | undefined
   /** Instead of what the policy of the mode says. */
   readonly policy?: Partial<Policy> | undefined
 }
@@ -82,7 +84,7 @@ export class Engine {
     this.code = new CodeCache(
       memory,
       builder,
-      this.policy.arenaBytes,
+      this.#arenaBytes(1),
       (host) => this.storeRights.protect(host),
       () => {
         for (const cpu of this.#cpus) cpu.forgetJumps()
@@ -92,6 +94,7 @@ export class Engine {
         for (const cpu of this.#cpus) cpu.blocksDropped()
       },
       (index) => this.translator.dropped(index),
+      this.#arenaBytes(options.mostCpus ?? 1),
     )
   }
 
@@ -106,11 +109,20 @@ export class Engine {
   /** Cpu's constructor calls this. */
   register(cpu: Cpu): void {
     this.#cpus.push(cpu)
+    this.code.allow(this.#arenaBytes(this.#cpus.length))
   }
 
   /** Forgets a processor that will not run again. */
   unregister(cpu: Cpu): void {
     this.#cpus.splice(this.#cpus.indexOf(cpu), 1)
+    this.code.allow(this.#arenaBytes(this.#cpus.length))
+  }
+
+  /** What so many processors have for decoded code. */
+  #arenaBytes(cpus: number): number {
+    const { arenaBytes, arenaGrowth } = this.policy
+    const further = Math.max(0, cpus - 1)
+    return arenaBytes + Math.min(further * arenaGrowth.perCpu, arenaGrowth.most)
   }
 
   /** Runs emitted code from a record until it comes back. */
