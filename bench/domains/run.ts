@@ -91,6 +91,13 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
   const client = (await connectHost({ env, start })) as HostClient
   const { pid } = await client.call('host', {})
   try {
+    console.log(`${count} domains of ${title}, ${memoryMiB} MiB each:`)
+    const row = (what: string, is: string, goal: string) =>
+      console.log(`  ${what.padEnd(34)} ${is.padStart(24)}   ${goal}`)
+    const times = (some: number[]) =>
+      `${median(some).toFixed(0)} ms, ${Math.max(...some).toFixed(0)} at most`
+    const seconds = (clock: number, used: number) =>
+      `${clock.toFixed(1)} s, the host ${used.toFixed(1)} s`
     const begun = performance.now()
     const passed = () => (performance.now() - begun) / 1000
     const prompts: Promise<void>[] = []
@@ -103,6 +110,7 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
     }
     const created = passed()
     const used = processorSeconds(pid)
+    row('created', seconds(created, used), `goal: under ${GOALS.created} s`)
     const busy = [await listing()]
     while (isUp.size < count) {
       await sleep(LISTING_PAUSE_MS)
@@ -111,23 +119,15 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
     await Promise.all(prompts)
     const up = passed()
     const usedUp = processorSeconds(pid)
+    row('all at their prompt', seconds(up, usedUp), `${(usedUp / count).toFixed(2)} s each`)
+    row('"xenolith list", while they boot', times(busy), `${busy.length} times`)
     await sleep(SETTLE_SECONDS * 1000)
     const before = processorSeconds(pid)
     await sleep(IDLE_SECONDS * 1000)
     const idle = (processorSeconds(pid) - before) / IDLE_SECONDS
     const quiet: number[] = []
     for (let i = 0; i < LISTINGS; i++) quiet.push(await listing())
-    console.log(`${count} domains of ${title}, ${memoryMiB} MiB each:`)
-    const row = (what: string, is: string, goal: string) =>
-      console.log(`  ${what.padEnd(34)} ${is.padStart(24)}   ${goal}`)
-    const times = (some: number[]) =>
-      `${median(some).toFixed(0)} ms, ${Math.max(...some).toFixed(0)} at most`
-    const seconds = (clock: number, used: number) =>
-      `${clock.toFixed(1)} s, the host ${used.toFixed(1)} s`
-    row('created', seconds(created, used), `goal: under ${GOALS.created} s`)
-    row('all at their prompt', seconds(up, usedUp), `${(usedUp / count).toFixed(2)} s each`)
     row('"xenolith list", idle', times(quiet), `goal: under ${GOALS.listed} ms`)
-    row('"xenolith list", while they boot', times(busy), `${busy.length} times`)
     row('the idle host', `${(100 * idle).toFixed(2)} %`, `goal: under ${GOALS.idle} % of a core`)
     const memory = residentMiB(pid)
     row('memory of the host', `${memory} MiB`, `${(memory / count).toFixed(1)} MiB each`)
