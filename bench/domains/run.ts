@@ -28,6 +28,8 @@ const IDLE_SECONDS = 20
 /** What a boot leaves to do (timers, code that is still translated) has its time first. */
 const SETTLE_SECONDS = 5
 const LISTINGS = 10
+/** Time between two listings while domains boot: the processor is theirs. */
+const LISTING_PAUSE_MS = 2000
 /** The host's memory that domains can have, with room for what a processor needs. */
 const ROOM_MIB = 3700
 const TICKS_PER_SECOND = 100
@@ -89,6 +91,13 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
   const client = (await connectHost({ env, start })) as HostClient
   const { pid } = await client.call('host', {})
   try {
+    console.log(`${count} domains of ${title}, ${memoryMiB} MiB each:`)
+    const row = (what: string, is: string, goal: string) =>
+      console.log(`  ${what.padEnd(34)} ${is.padStart(24)}   ${goal}`)
+    const times = (some: number[]) =>
+      `${median(some).toFixed(0)} ms, ${Math.max(...some).toFixed(0)} at most`
+    const seconds = (clock: number, used: number) =>
+      `${clock.toFixed(1)} s, the host ${used.toFixed(1)} s`
     const begun = performance.now()
     const passed = () => (performance.now() - begun) / 1000
     const prompts: Promise<void>[] = []
@@ -100,26 +109,28 @@ async function measure({ title, settings, memoryMiB, prompt }: Kind): Promise<vo
       prompts.push(shows(client, `d${i}`, prompt, isUp))
     }
     const created = passed()
+    const used = processorSeconds(pid)
+    row('created', seconds(created, used), `goal: under ${GOALS.created} s`)
     const busy = [await listing()]
-    while (isUp.size < count) busy.push(await listing())
+    while (isUp.size < count) {
+      await sleep(LISTING_PAUSE_MS)
+      busy.push(await listing())
+    }
     await Promise.all(prompts)
     const up = passed()
+    const usedUp = processorSeconds(pid)
+    row('all at their prompt', seconds(up, usedUp), `${(usedUp / count).toFixed(2)} s each`)
+    row('"xenolith list", while they boot', times(busy), `${busy.length} times`)
     await sleep(SETTLE_SECONDS * 1000)
     const before = processorSeconds(pid)
     await sleep(IDLE_SECONDS * 1000)
     const idle = (processorSeconds(pid) - before) / IDLE_SECONDS
     const quiet: number[] = []
     for (let i = 0; i < LISTINGS; i++) quiet.push(await listing())
-    console.log(`${count} domains of ${title}, ${memoryMiB} MiB each:`)
-    const row = (what: string, is: string, goal: string) =>
-      console.log(`  ${what.padEnd(34)} ${is.padStart(24)}   ${goal}`)
-    const times = (some: number[]) =>
-      `${median(some).toFixed(0)} ms, ${Math.max(...some).toFixed(0)} at most`
-    row('created', `${created.toFixed(1)} s`, `goal: under ${GOALS.created} s`)
-    row('all at their prompt', `${up.toFixed(1)} s`, '')
     row('"xenolith list", idle', times(quiet), `goal: under ${GOALS.listed} ms`)
-    row('"xenolith list", while they boot', times(busy), `${busy.length} times`)
     row('the idle host', `${(100 * idle).toFixed(2)} %`, `goal: under ${GOALS.idle} % of a core`)
+    const memory = residentMiB(pid)
+    row('memory of the host', `${memory} MiB`, `${(memory / count).toFixed(1)} MiB each`)
   } finally {
     process.kill(pid, 'SIGTERM')
     rmSync(folder, { recursive: true })
@@ -149,6 +160,12 @@ async function listing(): Promise<number> {
   const before = performance.now()
   await promisify(execFile)(join(ROOT, 'xenolith'), ['list'])
   return performance.now() - before
+}
+
+/** What a process has in the machine's memory. (proc(5): VmRSS, in KiB.) */
+function residentMiB(pid: number): number {
+  const kib = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Math.round(Number(kib) / 1024)
 }
 
 /** What a process has had of processors, with all its threads. (proc(5): utime and stime.) */

@@ -14,14 +14,34 @@ const NAMING = `
     return next(url, context)
   } })`
 
+/** Names what Node loads of itself that nobody needs who talks over a socket. */
+const NAMING_CLIENTS = `
+  process.on('exit', () => {
+    for (const name of process.moduleLoadList) if (/undici/.test(name)) console.error(name)
+  })`
+
+const run = promisify(execFile)
+
+/** Flags of a process that evaluates a module first. */
+function flagsWith(module: string): string[] {
+  const hook = `data:text/javascript,${encodeURIComponent(module)}`
+  return ['--disable-warning=ExperimentalWarning', '--import', hook]
+}
+
 test('a verb that needs no processor loads none: it would take most of the time of "list"', async () => {
-  const hook = `data:text/javascript,${encodeURIComponent(NAMING)}`
-  const flags = ['--disable-warning=ExperimentalWarning', '--import', hook]
-  const { stderr } = await promisify(execFile)(process.execPath, [...flags, MAIN, 'version'])
+  const { stderr } = await run(process.execPath, [...flagsWith(NAMING), MAIN, 'version'])
   const loaded = stderr.trim().split('\n')
   assert.ok(loaded.some((url) => url.endsWith('/src/cli/list.ts')))
   const heavy = ['x86', 'wasm', 'machine'].filter((name) =>
     loaded.some((url) => url.includes(`/src/${name}/`)),
   )
   assert.deepEqual(heavy, [])
+})
+
+test('a verb that asks a host process does not load the clients of the web', async () => {
+  const env = { ...process.env, XENOLITH_RUNTIME_DIR: '/nonexistent/xenolith' }
+  const flags = flagsWith(NAMING_CLIENTS)
+  const { stdout, stderr } = await run(process.execPath, [...flags, MAIN, 'list'], { env })
+  assert.match(stdout, /^Name /)
+  assert.equal(stderr, '')
 })

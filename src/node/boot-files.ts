@@ -1,6 +1,6 @@
 // What a domain boots: a kernel and a ramdisk that the host has, or those of the domain's own disk.
 
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { UserError } from '../base/errors.ts'
 import { bootFromDisk } from '../toolstack/bootloader/boot-from-disk.ts'
@@ -83,7 +83,7 @@ async function readFromHost({ name, kernel, ramdisk, cmdline }: DomainConfig): P
 async function fileOf(what: string, source: string | Uint8Array): Promise<NamedBytes> {
   if (typeof source !== 'string') return { name: what, bytes: source }
   try {
-    return { name: basename(source), bytes: await readFile(source) }
+    return { name: basename(source), bytes: await contentsOf(source) }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw new UserError(
@@ -91,5 +91,22 @@ async function fileOf(what: string, source: string | Uint8Array): Promise<NamedB
       `${why}.`,
       'Check the path and its rights.',
     )
+  }
+}
+
+/**
+ * A whole file, in one piece: readFile() reads half a MiB at a time, and between two pieces a host
+ * that is busy with its guests lets them run for some milliseconds.
+ */
+async function contentsOf(path: string): Promise<Uint8Array> {
+  const file = await open(path)
+  try {
+    const { size } = await file.stat()
+    const bytes = Buffer.allocUnsafeSlow(size)
+    const { bytesRead } = await file.read(bytes, 0, size, 0)
+    // It was cut meanwhile, or is none that can be read like that: a pipe, or a file of /proc.
+    return size > 0 && bytesRead === size ? bytes : await file.readFile()
+  } finally {
+    await file.close()
   }
 }

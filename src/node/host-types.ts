@@ -40,6 +40,8 @@ export interface HostOptions {
   readonly namesCode?: boolean | undefined
   /** How long waits last that do not say it; XENOLITH_TIMEOUT_MS or 60,000 if not given. */
   readonly timeoutMs?: number | undefined
+  /** The clock of real time, in nanoseconds, which never goes back; the machine's if not given. */
+  readonly monotonicNs?: (() => number) | undefined
 }
 
 /** What a domain is to be; what is not given is as {@link DEFAULT_DOMAIN} has it. */

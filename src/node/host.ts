@@ -66,7 +66,7 @@ export class Host implements HostInterface, Waited {
       countsExits: options.countsExits,
       ...(options.measuresTranslation && { translationMs: () => performance.now() }),
       wake: () => this.wake(),
-      monotonicNs: () => performance.now() * 1e6,
+      monotonicNs: options.monotonicNs ?? (() => performance.now() * 1e6),
       wallBase: wallBaseOf(options.time),
       ...(options.time === 'real' && { seed: randomBytes(8).readBigUInt64LE() }),
     })

@@ -110,6 +110,7 @@ export class XenHost {
     this.engine = new Engine(this.memory, options.translation, {
       countsExits,
       nowMs: translationMs,
+      mostCpus: MAX_PROCESSORS,
     })
     const reserve = MAX_PROCESSORS * PROCESSOR_BYTES
     const bytes = Math.floor((this.memory.available - reserve) / PAGE - 1) * PAGE

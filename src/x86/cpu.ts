@@ -83,6 +83,8 @@ export class Cpu extends CpuMemory {
   symbolAt: ((address: bigint) => string | undefined) | undefined
   readonly #jumps: JumpCache
   readonly #partial: number
+  /** Records of the copy there, until blocks are dropped. */
+  #partialRecords = 0
   /** The code that was looked up last is global. */
   #isGlobal = false
   /** Limit of the code segment outside 64-bit mode: what the jump cache holds keeps to it. */
@@ -117,7 +119,7 @@ export class Cpu extends CpuMemory {
     this.#sampler = new Sampler(engine.policy)
     this.host = host
     this.features = features
-    this.tlb = new Tlb(engine.memory)
+    this.tlb = new Tlb(engine.memory, engine.storeRights)
     this.walker = new Walker(engine.memory, host, (at) => engine.written(at, 8))
     this.linear = new LinearMemory(engine.memory, this.walker, this.tlb, engine.code, host)
     this.#jumps = new JumpCache(engine.memory)
@@ -239,7 +241,8 @@ export class Cpu extends CpuMemory {
   /** Gives back what it has of the host. It must not run again. */
   retire(): void {
     this.engine.unregister(this)
-    const areas = [this.state, this.tlb.contextBase(0), this.#jumps.base, this.#partial]
+    this.tlb.retire()
+    const areas = [this.state, this.#jumps.base, this.#partial]
     for (const area of areas) this.memory.release(area)
   }
 
@@ -503,6 +506,7 @@ export class Cpu extends CpuMemory {
   #partialBlock(rec: number, count: number): number {
     const { u8, u16, u32 } = this.memory
     const at = this.#partial
+    this.#partialRecords = count
     u8.copyWithin(at, rec, rec + count * R.RECORD_SIZE)
     const { translator } = this.engine
     for (let i = 0; i < count; i++) {
@@ -785,10 +789,11 @@ export class Cpu extends CpuMemory {
   blocksDropped(): void {
     this.codeChanged()
     const { u32 } = this.memory
-    for (let i = 0; i < MAX_BLOCK_RECORDS; i++) {
-      const at = (this.#partial + i * R.RECORD_SIZE) >>> 2
-      if (u32[at] !== HANDLER_STOP) u32[at] = HANDLER_DEAD
+    // Its last record, which stops, stays.
+    for (let i = 0; i < this.#partialRecords; i++) {
+      u32[(this.#partial + i * R.RECORD_SIZE) >>> 2] = HANDLER_DEAD
     }
+    this.#partialRecords = 0
   }
 }
 

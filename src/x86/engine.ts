@@ -10,6 +10,7 @@ import { BlockBuilder } from './interpreter/block-builder.ts'
 import { CodeCache } from './interpreter/code-cache.ts'
 import { Handlers } from './interpreter/handlers.ts'
 import type { HostMemory } from './memory/host-memory.ts'
+import { StoreRights } from './mmu/store-rights.ts'
 import {
   type TranslationMode,
   type TranslatorOptions,
@@ -23,6 +24,8 @@ export interface EngineOptions {
   readonly countsExits?: boolean | undefined
   /** A clock in milliseconds, to measure what making regions takes; nothing depends on it. */
   readonly nowMs?: (() => number) | undefined
+  /** Processors that there may be at once; room for their code is kept. One if not given. */
+  readonly mostCpus?: number | undefined
   /** Instead of what the policy of the mode says. */
   readonly policy?: Partial<Policy> | undefined
 }
@@ -42,6 +45,7 @@ export class Engine {
   readonly handlers: Handlers
   readonly code: CodeCache
   readonly translator: Translator
+  readonly storeRights: StoreRights
   readonly #cpus: Cpu[] = []
   #current: Cpu | undefined
   #epoch = 0
@@ -75,14 +79,13 @@ export class Engine {
       this.policy,
       options,
     )
+    this.storeRights = new StoreRights(memory.size)
     const builder = new BlockBuilder(memory, this.handlers, sharedDecoder())
     this.code = new CodeCache(
       memory,
       builder,
-      this.policy.arenaBytes,
-      (host) => {
-        for (const cpu of this.#cpus) cpu.tlb.protect(host)
-      },
+      this.#arenaBytes(1),
+      (host) => this.storeRights.protect(host),
       () => {
         for (const cpu of this.#cpus) cpu.forgetJumps()
         this.translator.forgetAll()
@@ -91,6 +94,7 @@ export class Engine {
         for (const cpu of this.#cpus) cpu.blocksDropped()
       },
       (rec) => this.translator.recordDropped(rec),
+      this.#arenaBytes(options.mostCpus ?? 1),
     )
   }
 
@@ -105,11 +109,20 @@ export class Engine {
   /** Cpu's constructor calls this. */
   register(cpu: Cpu): void {
     this.#cpus.push(cpu)
+    this.code.allow(this.#arenaBytes(this.#cpus.length))
   }
 
   /** Forgets a processor that will not run again. */
   unregister(cpu: Cpu): void {
     this.#cpus.splice(this.#cpus.indexOf(cpu), 1)
+    this.code.allow(this.#arenaBytes(this.#cpus.length))
+  }
+
+  /** What so many processors have for decoded code. */
+  #arenaBytes(cpus: number): number {
+    const { arenaBytes, arenaGrowth } = this.policy
+    const further = Math.max(0, cpus - 1)
+    return arenaBytes + Math.min(further * arenaGrowth.perCpu, arenaGrowth.most)
   }
 
   /** Runs emitted code from a record until it comes back. */

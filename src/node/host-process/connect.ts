@@ -7,9 +7,12 @@ import { answers } from './claim.ts'
 import { HostClient } from './client.ts'
 import { checkOwned, DEFAULT_HOST, makeFolder, placesOf } from './places.ts'
 
+type Environment = Readonly<Record<string, string | undefined>>
+
 export interface ConnectOptions {
   readonly name?: string | undefined
-  readonly env: Readonly<Record<string, string | undefined>>
+  /** Says where hosts are; a host process that is started has these variables and no others. */
+  readonly env: Environment
   /** The command that serves a host of that name, if one is to be started. */
   readonly start?: readonly string[] | undefined
 }
@@ -23,7 +26,7 @@ export async function connectHost(options: ConnectOptions): Promise<HostClient |
   if (!options.start) return undefined
   makeFolder(places)
   try {
-    await startProcess(options.start, places.log)
+    await startProcess(options.start, places.log, options.env)
   } catch (error) {
     // Somebody else may have started it meanwhile.
     if (!(await answers(places.socket))) throw error
@@ -32,11 +35,16 @@ export async function connectHost(options: ConnectOptions): Promise<HostClient |
 }
 
 /** Starts a host process that outlives this one; resolves when it says over IPC that it serves. */
-function startProcess(command: readonly string[], logPath: string): Promise<void> {
+function startProcess(
+  command: readonly string[],
+  logPath: string,
+  env: Environment,
+): Promise<void> {
   const [program = '', ...args] = command
   const log = openSync(logPath, 'a', 0o600)
   const child = spawn(program, args, {
     cwd: '/',
+    env,
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],
   })

@@ -99,9 +99,11 @@ export class Decoder {
   readonly #plans: Uint32Array
   readonly #tree64: Tree
   readonly #treeLegacy: Tree
-  // Rows whose features are present, for the set that was asked about last.
-  readonly #enabled: Uint8Array
+  // Rows whose features are present, for the set that was asked about last, and for all others:
+  // processors of many domains take turns.
+  #enabled: Uint8Array
   #enabledFor: ReadonlySet<string> | undefined
+  readonly #enabledForAll = new WeakMap<ReadonlySet<string>, Uint8Array>()
 
   constructor(registry: Registry) {
     this.#rows = [...registry.rows]
@@ -361,10 +363,14 @@ export class Decoder {
   }
 
   #enable(features: ReadonlySet<string>): void {
+    this.#enabledFor = features
+    const known = this.#enabledForAll.get(features)
+    this.#enabled = known ?? new Uint8Array(this.#rows.length)
+    if (known) return
     for (const row of this.#rows) {
       this.#enabled[row.id] = row.features.every((name) => features.has(name)) ? 1 : 0
     }
-    this.#enabledFor = features
+    this.#enabledForAll.set(features, this.#enabled)
   }
 }
 

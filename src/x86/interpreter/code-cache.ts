@@ -51,6 +51,8 @@ export class CodeCache {
   /** Where the small parts of the arena begin, where the large one does, and where it ends. */
   readonly #spares: readonly [number, number]
   readonly #main: number
+  /** Where the large one ends now. */
+  #mainEnd: number
   readonly #arenaEnd: number
   readonly #blocks = new BlockTable<Block>()
   readonly #hints = new BlockHints()
@@ -74,7 +76,7 @@ export class CodeCache {
    * `protect` is called with the host address of a page that gets its first decoded code,
    * `forgetAll` when all blocks vanish: no record that was handed out may be used again;
    * `dropped` when some blocks were dropped; `recordDropped` before that with each of their
-   * records, while it has its handler.
+   * records, while it has its handler; `mostBytes` is what allow() may make of `arenaBytes`.
    */
   constructor(
     memory: HostMemory,
@@ -84,6 +86,7 @@ export class CodeCache {
     forgetAll: () => void,
     dropped: () => void,
     recordDropped: (rec: number) => void = () => {},
+    mostBytes = arenaBytes,
   ) {
     this.#memory = memory
     this.#builder = builder
@@ -91,11 +94,12 @@ export class CodeCache {
     this.#forgetAll = forgetAll
     this.#dropped = dropped
     this.#recordDropped = recordDropped
-    const arena = memory.allocate(arenaBytes, 64, 'decoded code')
+    const arena = memory.allocate(mostBytes, 64, 'decoded code')
     const spare = Math.max(Math.ceil(MAX_BLOCK_BYTES / 64) * 64, (arenaBytes >>> 12) << 6)
     this.#spares = [arena, arena + spare]
     this.#main = arena + 2 * spare
-    this.#arenaEnd = arena + arenaBytes
+    this.#mainEnd = arena + arenaBytes
+    this.#arenaEnd = arena + mostBytes
     this.#next = arena
     this.#end = this.#main - spare
     this.#hasCode = new Uint8Array(memory.size / 4096)
@@ -174,11 +178,16 @@ export class CodeCache {
     return block
   }
 
+  /** The arena may be so large from now on, as far as room was kept for it. */
+  allow(bytes: number): void {
+    this.#mainEnd = Math.min(this.#spares[0] + bytes, this.#arenaEnd)
+  }
+
   /** Goes on in the large part of the arena, or forgets everything if that is full. */
   #findRoom(): void {
-    if (this.#end === this.#arenaEnd) return this.flush()
-    this.#next = this.#main
-    this.#end = this.#arenaEnd
+    if (this.#end >= this.#mainEnd) return this.flush()
+    if (this.#end <= this.#main) this.#next = this.#main
+    this.#end = this.#mainEnd
   }
 
   #register(block: Block, host: number): void {

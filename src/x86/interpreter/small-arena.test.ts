@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
+import { Cpu } from '../cpu.ts'
 import * as S from '../state.ts'
 import { BareMachine } from '../testing/bare-machine.ts'
 
@@ -58,3 +59,31 @@ for (const [translation, passes] of [
     assert.equal(area?.bytes, ARENA_BYTES)
   })
 }
+
+test('there is more room for the code of several processors, while they are there', () => {
+  const growth = 256 << 10
+  const policy = { arenaBytes: ARENA_BYTES, arenaGrowth: { perCpu: growth, most: 2 * growth } }
+  const machine = new BareMachine(1 << 16, 64, undefined, 'off', { policy, mostCpus: 2 })
+  const { cpu, engine } = machine
+  machine.load(CODE, assemble(program(1000), 64, CODE))
+  cpu.rip = BigInt(CODE)
+  cpu.writeRegister(S.RSP, BigInt(STACK))
+  /** How often all code was forgotten while some passes of the program ran. */
+  const flushes = () => {
+    const before = engine.code.flushes
+    assert.equal(cpu.run(20 * BLOCKS * 5).reason, 'budget')
+    return engine.code.flushes - before
+  }
+  assert.ok(flushes() > 5)
+  const other = new Cpu(engine, cpu.host, cpu.features)
+  // What is decoded when it comes may still be forgotten once.
+  assert.ok(flushes() <= 1)
+  assert.equal(flushes(), 0)
+  other.retire()
+  // What is there stays until something makes all of it go.
+  assert.equal(flushes(), 0)
+  engine.code.flush()
+  assert.ok(flushes() > 5)
+  const area = engine.memory.areas.find(({ name }) => name === 'decoded code')
+  assert.equal(area?.bytes, ARENA_BYTES + growth)
+})

@@ -198,7 +198,7 @@ test('forgetting a large page takes all its pieces from all contexts, and no oth
 
 test('two pages that share a set of the TLB stay in it, and a third pushes out the older one', () => {
   const m = new SystemMachine(64)
-  const tlb = new Tlb(m.memory)
+  const tlb = new Tlb(m.memory, m.cpu.engine.storeRights)
   const pages = [0x10_0000, 0x90_0000, 0x110_0000] as const
   const [first, second, third] = pages
   const found = () => pages.map((page) => tlb.find(CONTEXT_USER, page + 8, 0, false))

@@ -12,6 +12,7 @@
 
 import type { HostMemory } from '../memory/host-memory.ts'
 import { FetchTlb } from './fetch-tlb.ts'
+import type { StoreRights } from './store-rights.ts'
 
 export const TLB_READ = 0
 export const TLB_WRITE = 8
@@ -48,6 +49,9 @@ export class Tlb {
   readonly code = new FetchTlb()
   readonly #memory: HostMemory
   readonly #base: number
+  readonly #rights: StoreRights
+  /** What this one is among those that give the right to store. */
+  readonly #number: number
   /** For each region of the lower address half: log2 of the largest page met there, or 0. */
   readonly #large = new Uint8Array(1 << (32 - REGION_SHIFT))
   #hasLarge = false
@@ -58,10 +62,18 @@ export class Tlb {
   fills = 0
   flushes = 0
 
-  constructor(memory: HostMemory) {
+  constructor(memory: HostMemory, rights: StoreRights) {
     this.#memory = memory
+    this.#rights = rights
+    this.#number = rights.add(this)
     this.#base = memory.allocate((CONTEXTS + 1) * CONTEXT_BYTES, 4096, 'tlb')
     memory.u8.fill(0xff, this.#base, this.#base + (CONTEXTS + 1) * CONTEXT_BYTES)
+  }
+
+  /** Gives back what it has of the host. It must not be used again. */
+  retire(): void {
+    this.#rights.remove(this.#number)
+    this.#memory.release(this.#base)
   }
 
   /** Host offset of a context's entries, for TLB_BASE in the state block; -1: always empty. */
@@ -111,6 +123,7 @@ export class Tlb {
     i32[at + 3] = write ? hi : -1
     i32[at + 4] = (host - pageLo) | 0
     i32[at + IS_GLOBAL] = isGlobal ? 1 : 0
+    if (write) this.#rights.given(host, this.#number)
     this.#isEmpty = false
     this.fills++
     this.#list(at)
@@ -203,7 +216,7 @@ export class Tlb {
     this.flushes++
   }
 
-  /** Takes the right to store without a closer look from all entries of a host page. */
+  /** Takes the right to store without a closer look from all entries of a host page (StoreRights). */
   protect(host: number): void {
     const { i32, u64 } = this.#memory
     const end = (this.#base + CONTEXTS * CONTEXT_BYTES) >>> 2

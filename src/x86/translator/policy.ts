@@ -34,6 +34,8 @@ export interface Policy {
   readonly slicesAlways: boolean
   /** Bytes for decoded code: what does not fit has all of it forgotten, regions as well. */
   readonly arenaBytes: number
+  /** What it grows by with each further processor of a host that may have many, and by how much. */
+  readonly arenaGrowth: { readonly perCpu: number; readonly most: number }
   /** What regions may take together. */
   readonly regionLimits: RegionLimits
   /** How large the next region may be: the first at a place, or one in place of another. */
@@ -49,6 +51,12 @@ export interface RegionLimits {
 /** What a region has at most: at first, and when it has been seen running often. */
 const FIRST: PlanLimits = { nodes: 32, instructions: 200, callee: 16 }
 const LATER: PlanLimits = { nodes: 192, instructions: 1200, callee: 100 }
+
+/**
+ * Of thirty small guests that boot beside each other, each decodes its code three times without this
+ * (tools/bench domains).
+ */
+const GROWTH = { perCpu: 5 << 18, most: 120 << 20 }
 
 const MEASURED: Policy = {
   hot: 80_000,
@@ -66,6 +74,7 @@ const MEASURED: Policy = {
   // Decoded code of a whole system. A small boot takes 14 MiB; with ever new code (tools/bench
   // code-memory) it lasts for ten minutes, and what runs then is made again in a second or two.
   arenaBytes: 56 << 20,
+  arenaGrowth: GROWTH,
   // V8's machine code takes three times as much as the modules that it is made from, which it keeps;
   // with what is decoded, all of it stays below 150 MiB.
   regionLimits: { bytes: 12 << 20, regions: REGION_PLACES - 1024 },
@@ -97,6 +106,7 @@ export function policyOf(seed: number | undefined): Policy {
     sampling: below(2 ** 32),
     slicesAlways: true,
     arenaBytes: between(8, 128) << 20,
+    arenaGrowth: GROWTH,
     regionLimits: { bytes: between(64 << 10, 16 << 20), regions: between(20, 10_000) },
     limits: () => ({
       nodes: between(1, 256),
