@@ -173,7 +173,7 @@ test('INVLPG anywhere in a large page forgets where its code and data lie', () =
 
 test('forgetting a large page takes all its pieces from all contexts, and no other page', () => {
   const m = new SystemMachine(64)
-  const tlb = new Tlb(m.memory)
+  const tlb = new Tlb(m.memory, m.engine.storeRights)
   for (const shift of [21, 22, 30]) {
     const start = 0x4000_0000
     const size = 2 ** shift
@@ -198,7 +198,7 @@ test('forgetting a large page takes all its pieces from all contexts, and no oth
 
 test('two pages that share a set of the TLB stay in it, and a third pushes out the older one', () => {
   const m = new SystemMachine(64)
-  const tlb = new Tlb(m.memory, m.cpu.engine.storeRights)
+  const tlb = new Tlb(m.memory, m.engine.storeRights)
   const pages = [0x10_0000, 0x90_0000, 0x110_0000] as const
   const [first, second, third] = pages
   const found = () => pages.map((page) => tlb.find(CONTEXT_USER, page + 8, 0, false))
