@@ -144,7 +144,7 @@ export const STATISTICS: readonly Statistic[] = [
   },
   {
     name: 'invalidations',
-    summary: 'times that a page with decoded code was written where that code lay',
+    summary: 'writes that have hit decoded code',
     read: ({ xen }) => xen.engine.code.invalidations,
   },
   {
@@ -154,7 +154,7 @@ export const STATISTICS: readonly Statistic[] = [
   },
   {
     name: 'invalidations regions',
-    summary: 'regions whose blocks were dropped, for that or when all was forgotten',
+    summary: 'regions made with such blocks, or dropped when all was forgotten',
     read: ({ xen }) => xen.engine.translator.counters.dropped,
   },
   {
