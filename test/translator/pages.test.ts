@@ -24,6 +24,7 @@ const ENDS: Readonly<Record<string, { last: string; bytes: number }>> = {
   'a loop that ends': { last: 'dec eax\njnz $ - 2', bytes: 4 },
   'a LOOP': { last: 'inc eax\nloop $ - 2', bytes: 4 },
   'a branch to the next page': { last: 'cmp eax, eax\nje $ + 2', bytes: 4 },
+  'a branch to the next page that is not taken': { last: 'cmp eax, 77\nje $ + 2', bytes: 5 },
   'a jump to the next page': { last: 'jmp short $ + 2', bytes: 2 },
 }
 
@@ -170,4 +171,39 @@ test('a loop over two pages that is entered on the second, behind what is left t
   })
   assert.equal(m.cpu.registerLow(S.RDX), 140)
   assert.equal(m.cpu.registerLow(S.RDI), 20)
+})
+
+test('code that lies at two addresses goes on to the page that follows each of them', () => {
+  const other = 0x50000
+  const m = alike({
+    code: {
+      [CODE]: `
+          mov esi, 20
+        again:
+          mov eax, ${PAGE + 0xf00}
+          call rax
+          mov eax, ${other + 0xf00}
+          call rax
+          dec esi
+          jnz again
+          hlt`,
+      // A direct branch to the next page, and one that is not taken.
+      [PAGE + 0xf00]: `
+        inc edi
+        mov ecx, 3
+        again:
+        dec ecx
+        jnz again
+        cmp ecx, 1
+        je near ${NEXT}
+        jmp near ${NEXT}`,
+      [NEXT]: 'add edx, 1\nret',
+      [ELSEWHERE]: 'add edx, 256\nret',
+    },
+    setUp: (machine) => {
+      machine.page(other, BigInt(PAGE + 7))
+      machine.page(other + 0x1000, BigInt(ELSEWHERE + 7))
+    },
+  })
+  assert.equal(m.cpu.registerLow(S.RDX), 20 * 257)
 })

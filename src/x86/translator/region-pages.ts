@@ -1,8 +1,10 @@
 // The other pages that a region goes on to. Whether the code that it was made of still lies there is
 // looked at where it goes to one for the first time; what was found is kept in a few bytes beside
-// the region's code, for as long as neither mappings, nor decoded code, nor the mode change:
+// the region's code, for as long as neither mappings, nor decoded code, nor the mode change, and the
+// region is entered at the same address:
 //
-//   +0 i64 JUMP_KEY and CODE_EPOCH of the processor    +8 i32 pages that were found, a bit each
+//   +0 i64 JUMP_KEY and CODE_EPOCH of the processor    +8 i64 RIP_BASE
+//   +16 i32 pages that were found, a bit each
 //
 // If one block that is looked for lies there, so do the others: a region whose blocks are dropped is
 // dropped as well (region-uses.ts).
@@ -17,8 +19,9 @@ import * as R from '../interpreter/record.ts'
 import * as S from '../state.ts'
 
 /** Bytes that are kept for a region. */
-export const PAGES_SIZE = 16
-const FOUND = 8
+export const PAGES_SIZE = 24
+const BASE = 8
+const FOUND = 16
 /** Pages that have a bit; others are looked for each time. */
 const MOST_PAGES = 32
 
@@ -52,15 +55,17 @@ export class RegionPages {
   }
 
   /** To be emitted where the region is entered. */
-  enter(cpu: Value): void {
+  enter(cpu: Value, base: Value): void {
     const f = this.#f
     const at = f.i32(this.#at)
     const current = f.load('i64.load', cpu, S.JUMP_KEY)
     f.set(this.#found, f.load('i32.load', at, FOUND))
+    const isOther = f.ne(current, f.load('i64.load', at, 0))
     f.if(
-      f.ne(current, f.load('i64.load', at, 0)),
+      f.or(isOther, f.ne(base, f.load('i64.load', at, BASE))),
       () => {
         f.store('i64.store', at, current, 0)
+        f.store('i64.store', at, base, BASE)
         f.store('i32.store', at, f.i32(0), FOUND)
         f.set(this.#found, f.i32(0))
       },

@@ -186,7 +186,7 @@ export class Region {
     const left = f.load('i32.load8_u', f.param(0), R.REC_LEFT)
     f.set(this.#budget, f.add(f.load('i32.load', cpu, S.BUDGET), left))
     countTranslated(f, cpu, f.extendU(f.get(this.#budget)))
-    if (this.plan.nodes.some(leavesPage)) this.pages.enter(cpu)
+    if (this.plan.nodes.some(leavesPage)) this.pages.enter(cpu, f.get(this.ripBase))
   }
 
   #leaveFunction(cpu: Value): void {
@@ -306,8 +306,11 @@ export class Region {
       if (!f.isLive && !handler.row.attributes.has('end')) this.#continueBehind(node, rec)
     }
     if (!last || !f.isLive) return
-    if (node.next !== undefined && this.leadsTo(node, node.next)) return this.edge(last, node.next)
-    if (node.next === undefined) this.#continueBehind(node, node.stop)
+    const { next } = node
+    // On another page, where a branch may lead as well, nobody has looked.
+    const isHere = next !== undefined && pageOf(next) === pageOf(node.start)
+    if (isHere && this.leadsTo(node, next)) return this.edge(last, next)
+    if (next === undefined) this.#continueBehind(node, node.stop)
     this.leave(last, f.i32(node.stop), this.#stopOf(node), pageOf(node.start))
   }
 
