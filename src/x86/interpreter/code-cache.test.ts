@@ -259,6 +259,15 @@ test('a store into the second page of a crossing instruction changes it', () => 
   assert.equal(rbx(m), 0x30001)
 })
 
+test('an instruction that goes on at the start of its own page is changed there', () => {
+  const m = machine('call 0x40ffe\nmov r8d, ebx\nmov byte [0x40001], 3\ncall 0x40ffe\nhlt')
+  m.page(0x41000, 0x40067n)
+  m.load(0x40ffe, new Uint8Array([0xbb, 1]))
+  m.load(0x40000, new Uint8Array([0, 0, 0, 0xc3]))
+  assert.equal(rbx(m), 0x30001)
+  assert.equal(m.cpu.registerLow(8), 1)
+})
+
 test('the fault of a second page that is not there names it, and RIP is the instruction', () => {
   const m = machine('jmp 0x40ffe')
   crossing(m, 1)

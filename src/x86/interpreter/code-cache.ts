@@ -16,6 +16,7 @@ import { HANDLER_DEAD } from './handlers.ts'
 import { RECORD_SIZE, REC_HANDLER, REC_LINK } from './record.ts'
 
 const PAGE_SHIFT = 12
+const PAGE = 1 << PAGE_SHIFT
 /**
  * Writes one behind another by which a frame is being filled. When such a one hits code, all of the
  * frame is dropped, so that those that follow need no look.
@@ -219,8 +220,9 @@ export class CodeCache {
     const hit = frame.blocks.filter((block) => overlaps(block, number, host, size))
     if (hit.length === 0) return false
     this.invalidations++
-    const all = [...frame.blocks]
-    const dropped = frame.adjoining < FILLING ? hit : all
+    // A block that goes on at the start of its own page is listed twice.
+    const all = new Set(frame.blocks)
+    const dropped = frame.adjoining < FILLING ? new Set(hit) : all
     for (const block of dropped) this.#remove(block)
     this.#unlink(all, dropped)
     this.#dropped()
@@ -256,10 +258,14 @@ export class CodeCache {
     this.#hasCode[number] = 0
   }
 
-  /** Lets the branches of blocks look again for those that were dropped. */
-  #unlink(blocks: readonly Block[], dropped: readonly Block[]): void {
+  /**
+   * Lets the branches of blocks look again for those that were dropped. What other instructions have
+   * in place of a link has 16 bits at most, and no record lies so low: regions' bytes come first.
+   */
+  #unlink(blocks: Iterable<Block>, dropped: Iterable<Block>): void {
     const { u32 } = this.#memory
-    const dead = new Set(dropped.map(({ rec }) => rec))
+    const dead = new Set<number>()
+    for (const { rec } of dropped) dead.add(rec)
     for (const { rec, records } of blocks) {
       for (let i = 0; i < records; i++) {
         const at = (rec + i * RECORD_SIZE + REC_LINK) >>> 2
@@ -295,11 +301,16 @@ const NOTHING: Block = {
   following: undefined,
 }
 
+/** Does a block have some of the bytes that were written to a frame. */
 function overlaps(block: Block, frame: number, host: number, size: number): boolean {
-  const page = frame << PAGE_SHIFT
-  // On its second page a crossing instruction covers what its end passes the first page by.
-  const isSecond = block.start >>> PAGE_SHIFT !== frame
-  const start = isSecond ? page : block.start
-  const end = isSecond ? page + ((block.end - 1) & 0xfff) + 1 : block.end
-  return host < end && host + size > start
+  const page = frame * PAGE
+  const isHit = (start: number, end: number) => host < end && host + size > start
+  if (
+    block.start >>> PAGE_SHIFT === frame &&
+    isHit(block.start, Math.min(block.end, page + PAGE))
+  ) {
+    return true
+  }
+  // A crossing instruction has as many bytes on its second page as its end passes the first one by.
+  return block.nextPage === page && isHit(page, page + (block.end % PAGE))
 }
