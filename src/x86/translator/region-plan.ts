@@ -12,6 +12,8 @@ import * as R from '../interpreter/record.ts'
 const PAGE = 4096
 /** Targets of an indirect branch that are followed. */
 const MOST_GUESSES = 12
+/** Loops with the same start that are told apart. */
+const MOST_NESTED = 3
 
 /** An instruction of a region. */
 export interface Instruction {
@@ -54,6 +56,11 @@ export class Node {
   /** Nodes that this one dominates immediately. */
   readonly children: Node[] = []
   isLoop = false
+  /**
+   * Where branches back to it come from, by the loops that share it as their start, the outermost
+   * first; empty if it is none.
+   */
+  readonly backs: ReadonlySet<Node>[] = []
   /** The start of the innermost loop that it belongs to. */
   loop: Node | undefined
   /** The loop that starts here makes calls that come back. */
@@ -445,15 +452,53 @@ function findLoops(order: readonly Node[]): void {
   const sources = sourcesOf(order)
   for (const head of order) {
     if (!head.isLoop) continue
-    const body = new Set([head])
-    for (const from of sources.get(head) as Node[]) if (from.order >= head.order) body.add(from)
-    for (const node of body) {
-      node.loop = head
-      // Where it was seen to go otherwise, the call is the exception.
-      head.isCalling ||= node.continuation !== undefined && node.targets.size === 1
-      if (node !== head) for (const from of sources.get(node) as Node[]) body.add(from)
+    const loops = loopsAt(head, sources)
+    head.backs.push(...loops.map(({ backs }) => backs))
+    for (const { body } of loops) {
+      for (const node of body) {
+        node.loop = head
+        // Where it was seen to go otherwise, the call is the exception.
+        head.isCalling ||= node.continuation !== undefined && node.targets.size === 1
+      }
     }
   }
+}
+
+interface Loop {
+  /** Where its branches back come from. */
+  readonly backs: Set<Node>
+  readonly body: ReadonlySet<Node>
+}
+
+/**
+ * The loops that start at a node, the outermost first. One that was entered inside an inner loop
+ * has the same start as that, and only the branches back tell them apart: a branch back belongs to
+ * an outer loop if what leads to it has all of the inner loop, and more.
+ */
+function loopsAt(head: Node, sources: ReadonlyMap<Node, readonly Node[]>): Loop[] {
+  const ones: Loop[] = []
+  for (const from of sources.get(head) as Node[]) {
+    if (from.order < head.order) continue
+    const body = new Set([head, from])
+    for (const node of body) {
+      if (node !== head) for (const before of sources.get(node) as Node[]) body.add(before)
+    }
+    ones.push({ backs: new Set([from]), body })
+  }
+  ones.sort((a, b) => a.body.size - b.body.size)
+  const loops: Loop[] = []
+  for (const { backs, body } of ones) {
+    const [inner] = loops
+    if (!inner) {
+      loops.push({ backs, body })
+      continue
+    }
+    const isAround =
+      loops.length < MOST_NESTED && body.size > inner.body.size && inner.body.isSubsetOf(body)
+    if (isAround) loops.unshift({ backs, body })
+    else loops[0] = { backs: inner.backs.union(backs), body: inner.body.union(body) }
+  }
+  return loops
 }
 
 function sourcesOf(order: readonly Node[]): Map<Node, Node[]> {

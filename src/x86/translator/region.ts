@@ -127,7 +127,7 @@ export class Region {
   readonly #forgettings: Value[] = []
   readonly #sites = new Map<string, Site>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
-  readonly #loops = new Map<Node, Label>()
+  readonly #loops = new Map<Node, Map<Node, Label>>()
   readonly #forward = new Map<Node, Label>()
   /** Where ways out lead: with the flags in the variables, and with them in the state block. */
   #outside: Label | undefined
@@ -247,10 +247,16 @@ export class Region {
   #tree(node: Node): void {
     const merges = node.children.filter(({ isMerge }) => isMerge)
     merges.sort((a, b) => b.order - a.order)
-    if (!node.isLoop) return this.#within(node, merges)
+    this.#inLoops(node, node.backs, () => this.#within(node, merges))
+  }
+
+  /** Loops with one start lie in each other: what only an outer one changes is fixed in the inner. */
+  #inLoops(node: Node, [backs, ...inner]: Node['backs'], body: () => void): void {
+    if (!backs) return body()
+    const labels = this.#loops.getOrInsertComputed(node, () => new Map())
     this.f.loop((again) => {
-      this.#loops.set(node, again)
-      this.#within(node, merges)
+      for (const from of backs) labels.set(from, again)
+      this.#inLoops(node, inner, body)
     })
   }
 
@@ -367,7 +373,7 @@ export class Region {
     const isBack = to.order <= e.node.order
     if (this.learned.isStoredAt(to)) e.regionFlags.flushStored()
     else if (isBack || to.isMerge || to.isLoop) e.regionFlags.flush()
-    if (isBack) f.br(this.#loops.get(to) as Label)
+    if (isBack) f.br(this.#loops.get(to)?.get(e.node) as Label)
     else if (to.isMerge) f.br(this.#forward.get(to) as Label)
     else {
       if (to.isLoop) this.flagState = this.#stateAt(to)
