@@ -13,7 +13,7 @@ const BUSY = 0x8000
 const LOOPS = 40
 /** Turns of a loop, of two instructions: enough to be translated, several times over. */
 const TURNS = 1_000_000
-const LIMITS = { bytes: 12_000, regions: 20 }
+const LIMITS = { bytes: 16_000, regions: 20 }
 /** What is made together is looked at together: a batch may come on top. */
 const BATCH = { bytes: 30_000, regions: 16 }
 

@@ -13,7 +13,9 @@ import type { RegionEmitter } from './region-emitter.ts'
 
 type Operation = 'add' | 'sub' | 'logic' | 'increment' | 'decrement'
 
-const OPERATIONS: readonly Operation[] = ['add', 'sub', 'logic', 'increment', 'decrement']
+/** Of what travels: with carry or borrow in, the result cannot be told from the operands. */
+const OPERATIONS = ['add', 'sub', 'logic', 'increment', 'decrement', 'adc', 'sbb'] as const
+type Travelling = (typeof OPERATIONS)[number]
 const WIDTHS = [8, 16, 32, 64] as const
 
 /** Where the flags are at a place in a region. */
@@ -49,7 +51,7 @@ const FORM_MEMORY = 0
 const FORM_STORED = 1
 const FORM_PRODUCED = 2
 
-function formOf(operation: Operation, bits: number): number {
+function formOf(operation: Travelling, bits: number): number {
   const number = OPERATIONS.indexOf(operation) * WIDTHS.length + WIDTHS.indexOf(bits as 8)
   return FORM_PRODUCED + number
 }
@@ -297,14 +299,16 @@ export class RegionFlags extends Flags {
         f.set(variables.form, f.i32(FORM_STORED))
         break
       case 'produced': {
-        const { operation, bits, a, b, r } = state
+        const { operation, bits, a, b, r, isPlain } = state
         const [first, second, third] = bits === 64 ? variables.wide : variables.narrow
-        const isCounter = operation === 'increment' || operation === 'decrement'
-        if (operation === 'add' || operation === 'sub') f.set(first, a)
-        if (isCounter) f.set(variables.narrow[1], b)
-        else if (operation !== 'logic') f.set(second, b)
-        f.set(third, r)
-        const form = formOf(operation, bits)
+        const isSum = operation === 'add' || operation === 'sub'
+        if (isSum) {
+          f.set(first, a)
+          f.set(second, b)
+        } else if (operation !== 'logic') f.set(variables.narrow[1], b)
+        if (!isSum || !isPlain) f.set(third, r)
+        const withCarry = operation === 'add' ? 'adc' : 'sbb'
+        const form = formOf(isSum && !isPlain ? withCarry : operation, bits)
         f.set(variables.form, f.i32(form))
         variables.forms.add(form)
         return
@@ -378,29 +382,35 @@ export class RegionFlags extends Flags {
     const { f } = this.e
     const { narrow, wide } = this.#variables
     const number = form - FORM_PRODUCED
-    const operation = OPERATIONS[Math.floor(number / WIDTHS.length)] as Operation
+    const operation = OPERATIONS[Math.floor(number / WIDTHS.length)] as Travelling
     const bits = WIDTHS[number % WIDTHS.length] as number
     const [first, second, third] = bits === 64 ? wide : narrow
     const r = f.get(third)
     const one = this.e.constant(bits, 1)
+    const produced = (operation: Operation, a: Value, b: Value, r: Value): FlagState => ({
+      kind: 'produced',
+      operation,
+      bits,
+      a,
+      b,
+      r,
+      isPlain: false,
+    })
     switch (operation) {
       case 'logic':
-        return { kind: 'produced', operation, bits, a: r, b: r, r, isPlain: false }
+        return produced(operation, r, r, r)
       case 'increment':
-      case 'decrement': {
-        const a = operation === 'increment' ? f.sub(r, one) : f.add(r, one)
-        return { kind: 'produced', operation, bits, a, b: f.get(narrow[1]), r, isPlain: false }
-      }
-      default:
-        return {
-          kind: 'produced',
-          operation,
-          bits,
-          a: f.get(first),
-          b: f.get(second),
-          r,
-          isPlain: false,
-        }
+        return produced(operation, f.sub(r, one), f.get(narrow[1]), r)
+      case 'decrement':
+        return produced(operation, f.add(r, one), f.get(narrow[1]), r)
+      case 'add':
+        return produced(operation, f.get(first), f.get(second), f.add(f.get(first), f.get(second)))
+      case 'sub':
+        return produced(operation, f.get(first), f.get(second), f.sub(f.get(first), f.get(second)))
+      case 'adc':
+        return produced('add', f.get(first), f.get(second), r)
+      case 'sbb':
+        return produced('sub', f.get(first), f.get(second), r)
     }
   }
 }

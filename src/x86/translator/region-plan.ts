@@ -67,16 +67,11 @@ export class Node {
   isCalling = false
   /** Edges that come from nodes earlier in reverse postorder. */
   forwardEdges = 0
-  /** Most instructions from its start to the next check of the budget. */
+  /** Most instructions from its start to the next look at the budget. */
   cost = 0
 
   constructor(start: number) {
     this.start = start
-  }
-
-  /** The budget is looked at where it starts. */
-  get isLook(): boolean {
-    return this.isLoop || this.isContinuation
   }
 
   get isMerge(): boolean {
@@ -507,13 +502,16 @@ function sourcesOf(order: readonly Node[]): Map<Node, Node[]> {
   return sources
 }
 
-/** How much budget the entry and each look ask for. */
+/**
+ * How much budget each look asks for: those where the region is entered, where calls come back, and
+ * before branches back.
+ */
 function findCosts(order: readonly Node[]): void {
   for (let i = order.length - 1; i >= 0; i--) {
     const node = order[i] as Node
     let after = 0
     for (const to of node.targets.values()) {
-      if (to.order > node.order && !to.isLook) after = Math.max(after, to.cost)
+      if (to.order > node.order && !to.isContinuation) after = Math.max(after, to.cost)
     }
     node.cost = node.count + after
   }

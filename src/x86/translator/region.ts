@@ -3,8 +3,8 @@
 //
 // A region is entered like any handler: the block that its entry belongs to has been taken from the
 // budget. It gives that back and counts for itself, node by node; whether the budget suffices is
-// looked at where the region is entered, where loops start and behind calls (nested-calls.ts), for the
-// longest way to the next look. On its way out it takes what the interpreter's block asks for.
+// looked at where the region is entered, before branches back and behind calls (nested-calls.ts), for
+// the longest way to the next look. On its way out it takes what the interpreter's block asks for.
 
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { FuncRef } from '../../wasm/graph.ts'
@@ -57,7 +57,8 @@ export class Learned {
     for (const node of nodes.toReversed()) {
       const first = node.instructions.find(({ handler: h }) => h.setsFlags || h.wantsStoredFlags)
       if (first && !first.handler.wantsStoredFlags) continue
-      const isNext = (to: Node) => !to.isMerge && !to.isLook && passing.has(to)
+      const isNext = (to: Node) =>
+        !to.isMerge && !to.isLoop && !to.isContinuation && passing.has(to)
       if (!first && !node.continuation && ![...node.targets.values()].some(isNext)) continue
       passing.add(node)
       if (node.isMerge || node.isLoop) this.wantStoredAt(node)
@@ -239,6 +240,7 @@ export class Region {
       undefined,
       'unlikely',
     )
+    this.#look(e, entry)
     if (this.learned.isStoredAt(entry)) e.regionFlags.flushStored()
     if (entry.isLoop) this.flagState = this.#stateAt(entry)
     this.#tree(entry)
@@ -290,17 +292,7 @@ export class Region {
       f.unreachable()
     }
     const [first] = node.instructions as [Instruction]
-    if (node.isLook || node === this.plan.entry) {
-      f.if(
-        f.ltS(f.get(this.#budget), f.i32(node.cost)),
-        () => {
-          const e = new RegionEmitter(this, node, first, 0)
-          this.retreat(e, first.rec, first.handler.alone, 'budget', pageOf(node.start))
-        },
-        undefined,
-        'unlikely',
-      )
-    }
+    if (node.isContinuation) this.#look(new RegionEmitter(this, node, first, 0), node)
     if (node.count > 0) f.set(this.#budget, f.sub(f.get(this.#budget), f.i32(node.count)))
     let last: RegionEmitter | undefined
     for (const [i, instruction] of node.instructions.entries()) {
@@ -318,6 +310,18 @@ export class Region {
     if (isHere && this.leadsTo(node, next)) return this.edge(last, next)
     if (next === undefined) this.#continueBehind(node, node.stop)
     this.leave(last, f.i32(node.stop), this.#stopOf(node), pageOf(node.start))
+  }
+
+  /** Leaves the region before a node if the budget may not suffice up to the next look. */
+  #look(e: RegionEmitter, { instructions, cost, start }: Node): void {
+    const { f } = this
+    const [{ rec, handler }] = instructions as [Instruction]
+    f.if(
+      f.ltS(f.get(this.#budget), f.i32(cost)),
+      () => this.retreat(e, rec, handler.alone, 'budget', pageOf(start)),
+      undefined,
+      'unlikely',
+    )
   }
 
   /** Another region may begin behind an instruction, if it lies on the page of this one's entry. */
@@ -371,6 +375,8 @@ export class Region {
     }
     const before = this.flagState
     const isBack = to.order <= e.node.order
+    // Here it is known what the flags are: often the loop has no other use for them at its start.
+    if (isBack && !to.isContinuation) this.#look(e, to)
     if (this.learned.isStoredAt(to)) e.regionFlags.flushStored()
     else if (isBack || to.isMerge || to.isLoop) e.regionFlags.flush()
     if (isBack) f.br(this.#loops.get(to)?.get(e.node) as Label)
