@@ -202,7 +202,10 @@ export class ProgramMachine extends BareMachine {
     cpu.set32(S.CPL, isUser ? 3 : 0)
   }
 
-  /** Only pages that are not as they should be are written: decoded handlers stay. */
+  /**
+   * Only pages that are not as they should be are written, and those with code: what was decoded for
+   * another program, on one machine and not on the other, would count when this one writes there.
+   */
   #prepareMemory(program: Program, layout: Layout): void {
     const { memory, ram } = this
     const next = this.#next
@@ -227,7 +230,7 @@ export class ProgramMachine extends BareMachine {
     for (let page = 0; page < L.RAM_BYTES; page += PAGE) {
       const wanted = next.subarray(page, page + PAGE)
       const found = memory.u8.subarray(ram + page, ram + page + PAGE)
-      const isCode = page >= L.CODE_FRAME
+      const isCode = page >= L.CODE_FRAME || page === L.HANDLERS
       if (isCode || Buffer.compare(wanted, found) !== 0) this.load(page, wanted)
     }
   }
