@@ -71,6 +71,8 @@ export interface DomainWorld extends GrantWorld {
   hostEventsWanted(): void
   /** The domain has shut down. */
   domainShutDown(domain: Domain): void
+  /** The domain goes on, or one of its processors does: the scheduler looks at it again. */
+  domainMayRun(domain: Domain): void
 }
 
 const DEFAULT_MAX_PORT = 1023
@@ -216,6 +218,7 @@ export class Domain implements GrantParty {
   unpause(): void {
     invariant(this.#pauses > 0, `domain ${this.domid} is not paused`)
     this.#pauses--
+    this.world.domainMayRun(this)
   }
 
   /** Pages of memory that it has; those of the Xen heap do not count. */
@@ -248,6 +251,7 @@ export class Domain implements GrantParty {
     this.shutdownReason = undefined
     this.shutdownCode = undefined
     this.crashCause = undefined
+    this.world.domainMayRun(this)
   }
 
   /**
@@ -401,6 +405,7 @@ export class Domain implements GrantParty {
     this.crashCause = save.crashCause ?? undefined
     this.isDying = save.isDying
     this.#pauses = save.pauses
+    this.world.domainMayRun(this)
     this.tsc.restore(save.tsc)
     this.physMap.restore(save.physMap)
     this.shared.restore(save.shared)

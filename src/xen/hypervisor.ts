@@ -220,6 +220,10 @@ export class Hypervisor implements DomainWorld, HypercallWorld {
     else this.deliverHostEvents()
   }
 
+  domainMayRun(domain: Domain): void {
+    this.scheduler.lookAt(domain)
+  }
+
   deadlinesChanged(): void {
     this.scheduler.deadlinesChanged()
   }

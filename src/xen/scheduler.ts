@@ -28,7 +28,7 @@ export interface SchedulerWorld {
   readonly clock: Clock
   readonly timers: Timers
   /** All domains, in the order of their numbers. */
-  domainsInOrder(): Iterable<Domain>
+  domainsInOrder(): readonly Domain[]
   /** Tells the host what waits for it (events, domains that ended); true if there was anything. */
   deliverHostEvents(): boolean
   /** Does what waits until no processor is in the middle of a turn; true if there was anything. */
@@ -68,6 +68,11 @@ export class Scheduler {
   #isInterrupted = false
   /** The least that any runnable domain had been charged; never goes back. */
   #leastCharged = 0
+  /**
+   * All domains that have a processor which is runnable, and some that had one: most of a host's
+   * domains sleep, and are not looked at in each round.
+   */
+  readonly #awake = new Set<Domain>()
   /** With a real clock: domains that are still to have their turn in this round. */
   #waiting: Domain[] = []
   /** Rounds, and instructions in all. */
@@ -93,6 +98,11 @@ export class Scheduler {
     return Math.floor(this.#enteredAt + executed)
   }
 
+  /** A domain may have a processor that is runnable, which it had not before. */
+  lookAt(domain: Domain): void {
+    this.#awake.add(domain)
+  }
+
   /** A timer may have been set: the round ends with it, and so does this processor's turn. */
   deadlinesChanged(): void {
     if (this.#world.timers.nextDeadline() < this.#roundEnd) this.interrupt()
@@ -116,11 +126,9 @@ export class Scheduler {
     const hadTimers = timers.runExpired(clock.now()) > 0
     if (this.#round()) return RAN
     if (hadEvents || hadDeferred || hadTimers) return RAN
-    let canRunAgain = false
-    for (const domain of this.#world.domainsInOrder()) {
-      if (domain.vcpus.length > 0 && domain.shutdownReason === undefined) canRunAgain = true
-    }
-    if (!canRunAgain) return { state: 'ended' }
+    const canRunAgain = ({ vcpus, shutdownReason }: Domain) =>
+      vcpus.length > 0 && shutdownReason === undefined
+    if (!this.#world.domainsInOrder().some(canRunAgain)) return { state: 'ended' }
     const next = timers.nextDeadline()
     if (next === Number.POSITIVE_INFINITY) return { state: 'idle' }
     if (!(clock instanceof VirtualClock)) return { state: 'idle', until: next }
@@ -158,8 +166,7 @@ export class Scheduler {
   /** The domains that run in this round, in the order of their numbers. */
   #dueDomains(now: number): Domain[] {
     const runnable: Domain[] = []
-    for (const domain of this.#world.domainsInOrder()) {
-      if (!domain.vcpus.some((vcpu) => vcpu.isRunnable)) continue
+    for (const domain of this.#awakeInOrder()) {
       const { credit, renewCredit } = domain
       if (credit.mayRun(now)) runnable.push(domain)
       else if (!renewCredit.isSet) renewCredit.set(credit.renewsAt)
@@ -172,6 +179,16 @@ export class Scheduler {
     for (const { credit } of runnable) credit.forgetSavings(this.#leastCharged)
     const floor = Math.min(...runnable.map(({ credit }) => credit.charged))
     return runnable.filter(({ credit }) => credit.isDue(floor))
+  }
+
+  /** The domains with a processor that is runnable, in the order of their numbers. */
+  #awakeInOrder(): Domain[] {
+    const awake: Domain[] = []
+    for (const domain of this.#awake) {
+      if (domain.vcpus.some((vcpu) => vcpu.isRunnable)) awake.push(domain)
+      else this.#awake.delete(domain)
+    }
+    return awake.sort((a, b) => a.domid - b.domid)
   }
 
   /** What services do for the guest in its turn counts as the guest's time. */

@@ -320,8 +320,11 @@ export class Vcpu {
   #become(state: VcpuState): void {
     this.#state = state
     const now = this.domain.now()
-    if (state === 'runnable') this.wokenAt = now
     const { trace } = this.domain.world
+    if (state === 'runnable') {
+      this.wokenAt = now
+      this.domain.world.domainMayRun(this.domain)
+    }
     if (trace.sched) {
       trace.note({ kind: 'sched', now, domid: this.domain.domid, vcpu: this.id, state })
     }
