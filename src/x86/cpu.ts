@@ -273,6 +273,7 @@ export class Cpu extends CpuMemory {
     this.set32(S.BUDGET, 0)
     this.set32(S.EXIT, 0)
     this.#nextSlice()
+    const translatedBefore = this.getI32(S.TRANSLATED)
     const result = (reason: RunResult['reason']): RunResult => {
       const executed = this.#taken
       this.#sampler.giveBack(maxInstructions - this.#reserve - executed)
@@ -281,7 +282,8 @@ export class Cpu extends CpuMemory {
       this.#reserve = 0
       this.#runBudget = 0
       this.counters.instructions += executed
-      this.engine.handlers.executed(executed)
+      const translated = (this.getI32(S.TRANSLATED) - translatedBefore) | 0
+      this.engine.handlers.interpreted(executed - translated)
       return { executed, reason }
     }
     try {

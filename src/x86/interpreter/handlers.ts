@@ -31,8 +31,8 @@ export const REGION_PLACES = 16384
 const TABLE_SIZE = FIRST_REGION + REGION_PLACES
 /** Handlers of a core at most. */
 const CORE_SIZE = 1024
-/** What a handler in a new core costs, in instructions that could be executed instead. */
-const CORE_COST = 40_000
+/** What a handler in a new core costs, in instructions that could be interpreted instead. */
+const CORE_COST = 10_000
 /** Handlers that are not instructions. Index 0 stays null, so that a zeroed record traps. */
 export const HANDLER_DEAD = 1
 export const HANDLER_STOP = 2
@@ -76,7 +76,7 @@ export class Handlers {
   /** Plain handlers: all, and those that are younger than the core. */
   #plain = 0
   #arrived = 0
-  /** Instructions that were executed since the core was built. */
+  /** Instructions that were interpreted since the core was built. */
   #sinceCore = 0
   cores = 0
   modules = 0
@@ -207,11 +207,11 @@ export class Handlers {
   }
 
   /**
-   * Instructions have been executed. From time to time the handlers that have come since move
+   * Instructions have been interpreted. From time to time the handlers that have come since move
    * into the core: when the time that they have taken outside it is likely to be more than a new
    * core costs.
    */
-  executed(instructions: number): void {
+  interpreted(instructions: number): void {
     this.#sinceCore += instructions
     const size = Math.min(this.#plain, CORE_SIZE)
     if (this.#sinceCore * this.#arrived > CORE_COST * size * size) this.buildCore()
