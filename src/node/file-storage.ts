@@ -14,10 +14,12 @@ import {
 } from 'node:fs'
 import { UserError } from '../base/errors.ts'
 import type { ByteStorage } from '../backends/block/storage.ts'
+import { canHaveHoles, makeHole } from './file-holes.ts'
 import { lockFile } from './file-lock.ts'
 
 export class FileStorage implements ByteStorage {
   readonly isReadOnly: boolean
+  readonly punch: ByteStorage['punch']
   readonly #fd: number
   /** For flushes that nobody waits for: `#fd` may be closed, and its lock given up, meanwhile. */
   readonly #flushFd: number
@@ -30,6 +32,8 @@ export class FileStorage implements ByteStorage {
     this.#flushFd = flushFd
     this.#size = size
     this.isReadOnly = isReadOnly
+    if (isReadOnly || !canHaveHoles(fd)) return
+    this.punch = (offset, length) => makeHole(fd, offset, length)
   }
 
   /**

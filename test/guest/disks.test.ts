@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { UserError } from '../../src/base/errors.ts'
 import { ImageFolder } from './disk-images.ts'
@@ -97,6 +97,21 @@ test('an image below, snapshot=1 and read-only disks stay as they are', async ()
   assert.deepEqual(now, before)
   images.checkExt4('top.qcow2', 'qcow2')
   assert.equal(images.readExt4('/seq').split('\n').length, 10_000)
+})
+
+test('what the guest trims takes no room in a raw file any more', async () => {
+  const path = images.makeExt4('trim.raw', 'raw', 32, { hello: text })
+  const [, sum] = await session(
+    [`${path},raw,xvda`],
+    [
+      'mount /dev/xvda /mnt; dd if=/dev/urandom of=/mnt/big bs=1M count=16; sync',
+      'md5sum </mnt/hello; rm /mnt/big; sync; fstrim /mnt; umount /mnt',
+    ],
+  )
+  assert.match(sum ?? '', new RegExp(md5(text)))
+  const room = statSync(path).blocks * 512
+  assert.ok(room < 16 * 2 ** 20, `${room} bytes`)
+  images.checkExt4('trim.raw', 'raw')
 })
 
 test('disks come and go while the guest runs, over several queues of several pages', async () => {

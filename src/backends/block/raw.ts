@@ -1,13 +1,17 @@
 // A raw image: the file's bytes are the disk's. What lies behind the last whole sector is not seen.
+// What is discarded is punched out of the file, in large units: each time costs as much as some
+// thousand writes.
 
 import { type DiskImage, SECTOR } from './disk-image.ts'
 import { type ByteStorage, readPadded } from './storage.ts'
+
+const UNIT = 2 ** 20
 
 export class RawImage implements DiskImage {
   readonly format: string = 'raw'
   readonly size: number
   readonly isReadOnly: boolean
-  readonly discardGranularity = 0
+  discardGranularity: number
   readonly #storage: ByteStorage
 
   /** `size` is that of the disk in bytes, if something that is no part of it follows. */
@@ -15,6 +19,7 @@ export class RawImage implements DiskImage {
     this.#storage = storage
     this.size = size
     this.isReadOnly = storage.isReadOnly
+    this.discardGranularity = storage.punch ? UNIT : 0
   }
 
   read(offset: number, into: Uint8Array): void {
@@ -26,7 +31,18 @@ export class RawImage implements DiskImage {
     this.#storage.write(offset, bytes)
   }
 
-  discard(): void {}
+  discard(offset: number, length: number): void {
+    const start = Math.ceil(offset / UNIT) * UNIT
+    const end = offset + length
+    const stop = end === this.size ? end : Math.floor(end / UNIT) * UNIT
+    if (stop <= start || this.#storage.punch?.(start, stop - start)) return
+    // The file's system does not do it after all: this time as it was promised, and not again.
+    this.discardGranularity = 0
+    const zeros = new Uint8Array(UNIT)
+    for (let at = start; at < stop; at += UNIT) {
+      this.#storage.write(at, zeros.subarray(0, Math.min(UNIT, stop - at)))
+    }
+  }
 
   *flushSteps(): Iterable<ByteStorage> {
     yield this.#storage

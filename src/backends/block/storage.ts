@@ -12,6 +12,11 @@ export interface ByteStorage {
   read(offset: number, into: Uint8Array): number
   /** Stores all of `bytes`. A gap behind the old end reads as zeros. */
   write(offset: number, bytes: Uint8Array): void
+  /**
+   * Bytes are not needed: from now on they read as zeros, and take no room. False if that cannot be
+   * done, absent if it never can: then nothing has changed.
+   */
+  readonly punch?: ((offset: number, length: number) => boolean) | undefined
   /** Returns when everything written has reached the medium, so that no power failure undoes it. */
   flush(): void
   /** As flush, while others go on; rejects with what flush would throw. It may be closed meanwhile. */
