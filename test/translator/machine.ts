@@ -211,7 +211,9 @@ export class ProgramMachine extends BareMachine {
     const next = this.#next
     next.set(this.#template)
     this.#gates(program.hasIst && this.bits === 64)
-    next.set(memory.u8.subarray(ram + L.IDT, ram + L.IDT + PAGE), L.IDT)
+    // The rest of a short table's page is data, which another program may have changed.
+    const gates = 256 * (this.bits / 4)
+    next.set(memory.u8.subarray(ram + L.IDT, ram + L.IDT + gates), L.IDT)
     next.set(layout.bytes, L.CODE_FRAME)
     next.set(layout.bytes, L.OTHER_FRAME)
     // The other code differs where items begin with MOV of an immediate.
