@@ -3,7 +3,7 @@
 // thousand writes.
 
 import { type DiskImage, SECTOR } from './disk-image.ts'
-import { type ByteStorage, readPadded } from './storage.ts'
+import { type ByteStorage, ImageError, readPadded } from './storage.ts'
 
 const UNIT = 2 ** 20
 
@@ -36,12 +36,9 @@ export class RawImage implements DiskImage {
     const end = offset + length
     const stop = end === this.size ? end : Math.floor(end / UNIT) * UNIT
     if (stop <= start || this.#storage.punch?.(start, stop - start)) return
-    // The file's system does not do it after all: this time as it was promised, and not again.
+    // Zeros in the place of so much could take for ever.
     this.discardGranularity = 0
-    const zeros = new Uint8Array(UNIT)
-    for (let at = start; at < stop; at += UNIT) {
-      this.#storage.write(at, zeros.subarray(0, Math.min(UNIT, stop - at)))
-    }
+    throw new ImageError('Its file system does not take discarded bytes back.')
   }
 
   *flushSteps(): Iterable<ByteStorage> {
