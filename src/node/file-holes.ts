@@ -11,6 +11,7 @@ const WITH_HOLES: ReadonlySet<number> = new Set([
   0x9123683e, // Btrfs
   0x01021994, // tmpfs
   0xf2f52010, // F2FS
+  0x794c7630, // overlayfs, if what lies below does
 ])
 
 /** Is an open file one that holes can be made in, as far as can be told beforehand. */

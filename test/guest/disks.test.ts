@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { UserError } from '../../src/base/errors.ts'
+import { FileStorage } from '../../src/node/file-storage.ts'
 import { ImageFolder } from './disk-images.ts'
 import { Session } from './session.ts'
 
@@ -99,8 +100,11 @@ test('an image below, snapshot=1 and read-only disks stay as they are', async ()
   assert.equal(images.readExt4('/seq').split('\n').length, 10_000)
 })
 
-test('what the guest trims takes no room in a raw file any more', async () => {
+test('what the guest trims takes no room in a raw file any more', async (t) => {
   const path = images.makeExt4('trim.raw', 'raw', 32, { hello: text })
+  const storage = FileStorage.open(path, true)
+  storage.close()
+  if (!storage.punch) return t.skip('files in the temporary folder cannot have holes')
   const [, sum] = await session(
     [`${path},raw,xvda`],
     [

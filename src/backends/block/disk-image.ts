@@ -17,7 +17,10 @@ export interface DiskImage {
   /** @throws ImageError if the image is damaged there; or what the storage throws */
   read(offset: number, into: Uint8Array): void
   write(offset: number, bytes: Uint8Array): void
-  /** The contents are not needed any more and read as zeros, as far as whole units are covered. */
+  /**
+   * The contents are not needed any more and read as zeros, as far as whole units are covered.
+   * @throws ImageError if the storage refuses: nothing has changed, and it is not offered any more
+   */
   discard(offset: number, length: number): void
   /**
    * Makes all that was written before safe from a power failure, in steps: whoever walks through them
