@@ -39,12 +39,13 @@ find_node() {
 
 # Node's options, one word each. The threads in which its engine compiles: one processor less than
 # there are, or they take the guest's turns. Room for new objects, in MiB: the translator makes many,
-# and drops all of them when a function is done; the usual 1 MiB grows too late.
+# and drops all of them when a function is done; the usual 1 MiB grows too late. Code for a module that
+# another thread made is made there as well, not when the guest comes to it for the first time.
 engine_options() {
   threads=$(($(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 5) - 1))
   [ "$threads" -ge 1 ] || threads=1
   [ "$threads" -le 4 ] || threads=4
-  printf '%s' "--v8-pool-size=$threads --min-semi-space-size=16"
+  printf '%s' "--v8-pool-size=$threads --min-semi-space-size=16 --no-wasm-lazy-compilation"
 }
 
 packages_are_whole() {

@@ -11,6 +11,7 @@ import type { StepResult } from '../xen/scheduler.ts'
 import { type BootFiles, readBootFiles } from './boot-files.ts'
 import { Bridges } from './bridges.ts'
 import { captureFile } from './capture.ts'
+import { startCompiler } from './compiler-thread.ts'
 import { closeDisks, openDisks } from './domain-disks.ts'
 import {
   DomainNetworks,
@@ -65,6 +66,7 @@ export class Host implements HostInterface, Waited {
       translation: options.translation ?? usualTranslation(),
       countsExits: options.countsExits,
       ...(options.measuresTranslation && { translationMs: () => performance.now() }),
+      startCompiler,
       wake: () => this.wake(),
       monotonicNs: options.monotonicNs ?? (() => performance.now() * 1e6),
       wallBase: wallBaseOf(options.time),

@@ -12,7 +12,7 @@ import { type Clock, RealClock, VirtualClock, type WallTime } from '../machine/t
 import { Timers } from '../machine/timers.ts'
 import { CpuidPolicy } from '../x86/cpuid/policy.ts'
 import { MODELS, modelNamed } from '../x86/cpuid/models.ts'
-import { Engine } from '../x86/engine.ts'
+import { Engine, type EngineOptions } from '../x86/engine.ts'
 import type { TranslationMode } from '../x86/translator/options.ts'
 import { IMPLEMENTED_FEATURES } from '../x86/implemented-features.ts'
 import { HostMemory } from '../x86/memory/host-memory.ts'
@@ -54,6 +54,8 @@ export interface XenHostOptions {
   readonly countsExits?: boolean | undefined
   /** A clock in milliseconds by which translation is measured; nothing else depends on it. */
   readonly translationMs?: (() => number) | undefined
+  /** Has a thread make regions of code meanwhile. */
+  readonly startCompiler?: EngineOptions['startCompiler']
   /** Seed of the random numbers that guests get from RDRAND; the same gives the same numbers. */
   readonly seed?: bigint
 }
@@ -106,11 +108,12 @@ export class XenHost {
   constructor(options: XenHostOptions) {
     this.wake = options.time === 'real' ? options.wake : undefined
     this.memory = new HostMemory(MEMORY_BYTES)
-    const { countsExits, translationMs } = options
+    const { countsExits, translationMs, startCompiler } = options
     this.engine = new Engine(this.memory, options.translation, {
       countsExits,
       nowMs: translationMs,
       mostCpus: MAX_PROCESSORS,
+      startCompiler,
     })
     const reserve = MAX_PROCESSORS * PROCESSOR_BYTES
     const bytes = Math.floor((this.memory.available - reserve) / PAGE - 1) * PAGE

@@ -17,6 +17,8 @@ import {
   translatorOptions,
 } from './translator/options.ts'
 import { type Policy, policyOf } from './translator/policy.ts'
+import type { CompilerThread, ThreadSetup } from './translator/region-order.ts'
+import { SlowCompiler } from './translator/slow-compiler.ts'
 import { Translator } from './translator/translator.ts'
 
 export interface EngineOptions {
@@ -26,6 +28,8 @@ export interface EngineOptions {
   readonly nowMs?: (() => number) | undefined
   /** Processors that there may be at once; room for their code is kept. One if not given. */
   readonly mostCpus?: number | undefined
+  /** Has a thread make regions meanwhile; called if there will be some. */
+  readonly startCompiler?: ((setup: ThreadSetup) => CompilerThread) | undefined
   /** Instead of what the policy of the mode says. */
   readonly policy?: Partial<Policy> | undefined
 }
@@ -96,6 +100,16 @@ export class Engine {
       (rec) => this.translator.recordDropped(rec),
       this.#arenaBytes(options.mostCpus ?? 1),
     )
+    const startCompiler = this.#startCompiler(options)
+    const setup = { options: this.options, recordsEnd: this.code.recordsEnd }
+    if (startCompiler) this.translator.orderFrom(startCompiler(setup))
+  }
+
+  #startCompiler({ countsExits, startCompiler }: EngineOptions): EngineOptions['startCompiler'] {
+    // What is translated at once is waited for, and counters lie in this thread's memory.
+    if (this.options.translation !== 'hot' || countsExits === true) return undefined
+    const { latency } = this.policy
+    return latency > 0 ? (setup) => new SlowCompiler(setup, latency) : startCompiler
   }
 
   /** A number that no processor has had for a time: see CODE_EPOCH. */

@@ -5,8 +5,7 @@
 
 import { Decoded, Status } from '../decode/decoded.ts'
 import type { Decoder } from '../decode/decoder.ts'
-import { parseRow, type Row } from '../decode/row.ts'
-import { GP, UD } from '../emit/emitter.ts'
+import type { Row } from '../decode/row.ts'
 import {
   FORM_BASE,
   FORM_FLAT,
@@ -21,6 +20,7 @@ import type { HostMemory } from '../memory/host-memory.ts'
 import { codeSizeOf, isFlatMode, stackSizeOf } from '../mode.ts'
 import * as S from '../state.ts'
 import type { Handlers } from './handlers.ts'
+import { GOTO, INVALID, TOO_LONG } from './pseudo-rows.ts'
 import { type RecordKind, type RegisterField, recordKind } from './record-kind.ts'
 import * as R from './record.ts'
 
@@ -30,20 +30,6 @@ export const MAX_BLOCK_INSTRUCTIONS = 64
 export const MAX_BLOCK_RECORDS = MAX_BLOCK_INSTRUCTIONS + 1
 
 const BASE_RIP = 16
-
-const pseudoRow = (id: number, name: string, text: string, meaning: Row['meaning']): Row => ({
-  ...parseRow(text),
-  id,
-  name,
-  meaning,
-})
-
-// Rows that no byte string decodes to; their numbers lie far above those of the registry.
-const GOTO = pseudoRow(100000, '(go on)', 'E9 Jz f64 end', (e, target) => {
-  if (target) e.jump(target)
-})
-const INVALID = pseudoRow(100001, '(invalid)', '0F 0B end', (e) => e.raise(UD))
-const TOO_LONG = pseudoRow(100002, '(too long)', '0F 0B end', (e) => e.raise(GP, 0))
 
 /** A block that was built. */
 export interface Built {

@@ -106,6 +106,11 @@ export class CodeCache {
     this.#hasCode = new Uint8Array(memory.size / 4096)
   }
 
+  /** All records lie below this address. */
+  get recordsEnd(): number {
+    return this.#arenaEnd
+  }
+
   /** First record of the block at a host address if it has been decoded and may be linked to; or 0. */
   known(host: number, mode: number): number {
     const block = this.#blocks.get(host, mode)

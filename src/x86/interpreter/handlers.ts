@@ -15,10 +15,8 @@ import type { HostInstruction } from '../host-instruction.ts'
 import type { HostMemory } from '../memory/host-memory.ts'
 import * as S from '../state.ts'
 import { emitCore } from './core.ts'
-import { bindOperands } from './bind.ts'
 import { FastFlow, type Flow, HANDLER_PARAMS, SlowFlow } from './flow.ts'
-import { emitHandler, type Handler } from './handler.ts'
-import { isGuarded } from './preamble.ts'
+import { emitHandler, type Handler, keyOf, newHandler } from './handler.ts'
 import { RecordEmitter } from './record-emitter.ts'
 import { REC_HANDLER, RECORD_SIZE } from './record.ts'
 
@@ -123,22 +121,7 @@ export class Handlers {
     }
     invariant(this.#next + 3 < FIRST_REGION, 'the table of handlers is full')
     const index = this.#next++
-    const handler: Handler = {
-      index,
-      key,
-      row,
-      shape,
-      operands: bindOperands(row, shape),
-      isGuarded: isGuarded(row),
-      branch: branchOf(row),
-      uses: 1,
-      slow: 0,
-      alone: this.#next++,
-      isPlain: false,
-      setsFlags: false,
-      wantsStoredFlags: false,
-      isUntranslatable: false,
-    }
+    const handler = newHandler(row, shape, index, this.#next++)
     ofRow.push(handler)
     this.#byIndex[index] = handler
     this.#all.push(handler)
@@ -242,12 +225,12 @@ export class Handlers {
     const bytes = module.finish()
     this.modules++
     this.bytes += bytes.length
-    return this.instantiate(bytes)
+    return this.instantiate(new WebAssembly.Module(bytes))
   }
 
   /** Puts the functions of a module that newModule() began into the table. */
-  instantiate(bytes: Uint8Array<ArrayBuffer>): Record<string, unknown> {
-    return new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+  instantiate(module: WebAssembly.Module): Record<string, unknown> {
+    return new WebAssembly.Instance(module, {
       env: { memory: this.#memory.memory, table: this.#table },
       runtime: this.#runtime,
     }).exports
@@ -281,24 +264,4 @@ export class Handlers {
     module.exportFunction(enter, 'enter')
     return this.#instantiate(module)['enter'] as Enter
   }
-}
-
-const SIZE_CODE = { 16: 0, 32: 1, 64: 2 } as const
-const REP_CODE = { 0: 0, 0xf2: 1, 0xf3: 2 } as const
-
-function keyOf(shape: Shape): number {
-  let key = shape.form
-  key = key * 3 + SIZE_CODE[shape.operandSize]
-  key = key * 3 + SIZE_CODE[shape.addressSize]
-  key = key * 3 + SIZE_CODE[shape.codeSize]
-  key = key * 3 + SIZE_CODE[shape.stackSize]
-  key = key * 3 + REP_CODE[shape.rep]
-  return key * 2 + (shape.near ? 1 : 0)
-}
-
-function branchOf({ name, operands, attributes }: Row): Handler['branch'] {
-  if (operands.some(({ kind }) => kind === 'J')) return 'direct'
-  if (name === 'STI') return 'next'
-  const isNear = (name === 'JMP' || name === 'CALL') && attributes.has('f64')
-  return isNear && operands.some(({ kind }) => kind === 'E') ? 'indirect' : 'none'
 }

@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
 import { RAX, RSP } from '../state.ts'
 import { BareMachine } from '../testing/bare-machine.ts'
+import { watchNames } from '../testing/module-names.ts'
 
 const CODE = 0x1000
 /** A subroutine. */
@@ -73,11 +74,9 @@ test('a region that goes on running stays, whatever comes and goes', () => {
   machine.load(CODE, assemble(PROGRAM.replaceAll('mov ecx', `call ${BUSY}\nmov ecx`), 64, CODE))
   cpu.symbolAt = (address) => (address >= BUSY ? '(busy)' : '(other)')
   let modules = ''
-  const instantiate = engine.handlers.instantiate.bind(engine.handlers)
-  engine.handlers.instantiate = (bytes) => {
-    modules += new TextDecoder('latin1').decode(bytes)
-    return instantiate(bytes)
-  }
+  watchNames(engine.handlers, (names) => {
+    modules += names
+  })
   const passes: number[] = []
   machine.onPortWrite = () => passes.push(passes.length)
   cpu.writeRegister(RSP, 0x800n)

@@ -32,6 +32,11 @@ export interface Policy {
   readonly sampling: number
   /** Runs are cut into slices even where nobody wants to know what is hot. */
   readonly slicesAlways: boolean
+  /**
+   * Samples from when regions are wanted until they are there, as if another thread made them; 0: they
+   * are made at once, or by another thread.
+   */
+  readonly latency: number
   /** Bytes for decoded code: what does not fit has all of it forgotten, regions as well. */
   readonly arenaBytes: number
   /** What it grows by with each further processor of a host that may have many, and by how much. */
@@ -63,14 +68,15 @@ const MEASURED: Policy = {
   shareOfBlock: 1 / 16,
   again: [10_000_000, 100_000_000],
   worthwhileGrowth: 1.25,
-  batch: 16,
-  patience: 48,
+  batch: 8,
+  patience: 24,
   mostPlaces: 16,
   leastContinuation: 3,
   leastSlice: 8192,
   mostSlice: 131_072,
   sampling: 1,
   slicesAlways: false,
+  latency: 0,
   // Decoded code of a whole system. A small boot takes 14 MiB; with ever new code (tools/bench
   // code-memory) it lasts for ten minutes, and what runs then is made again in a second or two.
   arenaBytes: 56 << 20,
@@ -105,6 +111,7 @@ export function policyOf(seed: number | undefined): Policy {
     mostSlice: leastSlice * between(1, 16),
     sampling: below(2 ** 32),
     slicesAlways: true,
+    latency: below(3) === 0 ? 0 : between(1, 200),
     arenaBytes: between(8, 128) << 20,
     arenaGrowth: GROWTH,
     regionLimits: { bytes: between(64 << 10, 16 << 20), regions: between(20, 10_000) },

@@ -54,8 +54,11 @@ export interface Made {
 export const NOTHING: Made = { size: 0, instructions: 0, continuations: [], starts: [] }
 
 export interface Compiled {
-  /** The module that has them; undefined if there are none. */
-  readonly bytes: Uint8Array<ArrayBuffer> | undefined
+  /** What has them; undefined if there are none, or the engine had no memory for more code. */
+  readonly module: WebAssembly.Module | undefined
+  readonly hasFailed: boolean
+  /** Size of the module. */
+  readonly bytes: number
   /** In the order in which they were wanted. */
   readonly made: readonly Made[]
   readonly attempts: number
@@ -98,7 +101,8 @@ export class RegionCompiler {
     }
     const made = wanted.map((one) => this.#make(module, helpers, one))
     const isEmpty = made.every(({ size }) => size === 0)
-    return { bytes: isEmpty ? undefined : module.finish(), made, attempts: this.#attempts }
+    const bytes = isEmpty ? undefined : module.finish()
+    return { ...compiled(bytes), bytes: bytes?.length ?? 0, made, attempts: this.#attempts }
   }
 
   #make(module: ModuleBuilder, helpers: Helpers, wanted: Wanted): Made {
@@ -162,6 +166,17 @@ export class RegionCompiler {
   #nameOf(rec: number): string {
     const handler = this.#handlerAt(this.#memory.u32[rec >>> 2] as number)
     return handler ? `${handler.row.name} ${handler.row.text}` : 'no instruction'
+  }
+}
+
+function compiled(
+  bytes: Uint8Array<ArrayBuffer> | undefined,
+): Pick<Compiled, 'module' | 'hasFailed'> {
+  try {
+    return { module: bytes && new WebAssembly.Module(bytes), hasFailed: false }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    return { module: undefined, hasFailed: true }
   }
 }
 

@@ -1,10 +1,10 @@
-// What profilers show is in the name section of modules: plain text in their bytes (WebAssembly core
-// specification, 7.4.1).
+// Profilers show where a guest spends its time.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
 import { BareMachine } from '../testing/bare-machine.ts'
+import { watchNames } from '../testing/module-names.ts'
 
 const CODE = 0x1040
 const PROGRAM = `
@@ -14,15 +14,12 @@ again: dec ecx
        jmp start
 `
 
-/** The bytes of all modules that a machine makes while it runs, as text. */
+/** The names in all modules that a machine makes while it runs. */
 function namesOf(machine: BareMachine, instructions: number): string {
-  const { handlers } = machine.engine
-  const instantiate = handlers.instantiate.bind(handlers)
   let names = ''
-  handlers.instantiate = (bytes) => {
-    names += new TextDecoder('latin1').decode(bytes)
-    return instantiate(bytes)
-  }
+  watchNames(machine.engine.handlers, (more) => {
+    names += more
+  })
   machine.load(CODE, assemble(PROGRAM, 64, CODE))
   machine.cpu.rip = BigInt(CODE)
   for (let executed = 0; executed < instructions; ) executed += machine.cpu.run(100_000).executed

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { assemble } from '../../../test/x86/assemble.ts'
 import { RBX, RDX } from '../state.ts'
 import { BareMachine } from '../testing/bare-machine.ts'
+import { watchNames } from '../testing/module-names.ts'
 
 const CODE = 0x1000
 
@@ -38,11 +39,9 @@ test('a change in the middle of a loop takes the regions of that loop, and of no
   const changed = bytes.findLastIndex((byte, i) => byte === 0x83 && bytes[i + 1] === 0xc2) + 2
   cpu.symbolAt = (address) => (Number(address) < CODE + changed - 20 ? '(first)' : '(second)')
   let modules = ''
-  const instantiate = engine.handlers.instantiate.bind(engine.handlers)
-  engine.handlers.instantiate = (module) => {
-    modules += new TextDecoder('latin1').decode(module)
-    return instantiate(module)
-  }
+  watchNames(engine.handlers, (names) => {
+    modules += names
+  })
   const made = (name: string) => modules.split(name).length - 1
   const passes: bigint[][] = []
   machine.onPortWrite = (port) => {

@@ -16,6 +16,7 @@ import { BranchTargets } from './branch-targets.ts'
 import { Coverage } from './coverage.ts'
 import { ExitCounters } from './exit-counters.ts'
 import { type Compiled, type Made, RegionCompiler, type Wanted } from './region-compiler.ts'
+import { type CompilerThread, OrderWriter } from './region-order.ts'
 import { RegionMemory } from './region-memory.ts'
 import { PAGES_SIZE } from './region-pages.ts'
 import { RegionUses } from './region-uses.ts'
@@ -41,6 +42,17 @@ interface Request extends Wanted {
   readonly place: Place
   /** First records of the blocks that it was made with knowledge of. */
   readonly uses: ReadonlySet<number>
+  /** A block that it is being made with was dropped: nothing will come of it. */
+  isVoid: boolean
+}
+
+/** Regions that another thread is making. */
+interface Ordered {
+  readonly requests: readonly Request[]
+  /** Regions that may be ordered besides, behind instructions that are left to the interpreter. */
+  readonly left: number
+  /** Their places in the table were given up: nothing may be put there. */
+  isForgotten: boolean
 }
 
 /** The code around a place as linear addresses go, by offsets from the page that it lies on. */
@@ -61,6 +73,11 @@ export class Translator {
   readonly #handlers: Handlers
   readonly #code: () => CodeCache
   readonly #compiler: RegionCompiler
+  /** Another thread, if there is one that makes regions. */
+  #thread: CompilerThread | undefined
+  readonly #writer: OrderWriter
+  /** What it was asked for, the oldest first. */
+  readonly #orders: Ordered[] = []
   readonly #options: TranslatorOptions
   readonly #policy: Policy
   /** Handlers of the first records of regions as they were before. */
@@ -96,7 +113,7 @@ export class Translator {
     bytes: 0,
     instructions: 0,
     modules: 0,
-    /** That making regions took, as far as somebody gave a clock. */
+    /** That making regions took, as far as somebody gave a clock, on whatever thread. */
     milliseconds: 0,
   }
 
@@ -118,6 +135,12 @@ export class Translator {
     this.#pages = memory.allocate(REGION_PLACES * PAGES_SIZE, 64, 'pages of regions')
     const handlerAt = (index: number) => handlers.at(this.original(index))
     this.#compiler = new RegionCompiler(memory, handlerAt, options, this.exits)
+    this.#writer = new OrderWriter(memory, handlerAt, (index) => this.original(index))
+  }
+
+  /** From now on a thread makes the regions of what is seen running. */
+  orderFrom(thread: CompilerThread): void {
+    this.#thread = thread
   }
 
   /** The handler that a record has, or would have if no region began there. */
@@ -167,6 +190,7 @@ export class Translator {
     const owner = this.#ownerOf(block)
     if (owner) this.#heat(owner, instructions, linear)
     this.#heat(block, owner ? instructions * this.#policy.shareOfBlock : instructions, linear)
+    if (this.#thread && this.#orders.length > 0) this.#collect(this.#thread)
     if (this.#waiting.length > 0) this.#wait()
     const region = this.#regionAt((owner ?? block).rec)
     if (region >= 0) this.#regions.saw(region)
@@ -199,7 +223,58 @@ export class Translator {
     if (++this.#waited < patience && this.#waiting.length < batch) return
     const places = this.#waiting.splice(0)
     this.#waited = 0
-    this.translate(places)
+    if (this.#thread) this.#order(this.#thread, places, this.#mostOf(places))
+    else this.translate(places)
+  }
+
+  /** Has another thread translate the regions that begin at some places, so many at most. */
+  #order(thread: CompilerThread, places: readonly Place[], most: number): void {
+    this.#makeRoom()
+    const requests = this.#requests(places.slice(0, most))
+    if (requests.length === 0) return
+    thread.order(this.#writer.write(requests))
+    for (const { index, uses } of requests) this.#uses.add(index, uses)
+    this.#orders.push({ requests, left: most - requests.length, isForgotten: false })
+  }
+
+  /** Takes what another thread has finished. */
+  #collect(thread: CompilerThread): void {
+    if (thread.hasEnded) return this.#doWithout()
+    for (let order = this.#orders[0]; order; order = this.#orders[0]) {
+      const delivery = thread.deliver()
+      if (!delivery) return
+      this.#orders.shift()
+      this.counters.milliseconds += delivery.milliseconds
+      for (const index of delivery.untranslatable) {
+        const handler = this.#handlers.at(index)
+        if (handler) handler.isUntranslatable = true
+      }
+      if (order.isForgotten) continue
+      this.#regions.begin()
+      const next = this.#install(order.requests, delivery)
+      if (next.length > 0 && order.left > 0) this.#order(thread, next, order.left)
+    }
+  }
+
+  /** From now on this thread makes the regions itself. */
+  #doWithout(): void {
+    this.#thread = undefined
+    for (const { requests, isForgotten } of this.#orders.splice(0)) {
+      for (const { index, place } of isForgotten ? [] : requests) {
+        this.#giveBack(index)
+        this.#waiting.push(place)
+      }
+    }
+  }
+
+  /** Nothing was made for a place in the table. */
+  #giveBack(index: number): void {
+    this.#uses.remove(index)
+    this.#free.push(index)
+  }
+
+  #mostOf(places: readonly Place[]): number {
+    return Math.max(this.#policy.mostPlaces, places.length)
   }
 
   /**
@@ -215,7 +290,7 @@ export class Translator {
   #translate(places: readonly Place[]): void {
     this.#makeRoom()
     this.#regions.begin()
-    let left = Math.max(this.#policy.mostPlaces, places.length)
+    let left = this.#mostOf(places)
     for (let next = places; next.length > 0 && left > 0; ) {
       const requests = this.#requests(next.slice(0, left))
       if (requests.length === 0) return
@@ -255,7 +330,8 @@ export class Translator {
     for (const place of places) {
       const { rec, start } = place
       const isAlive = u32[rec >>> 2] !== HANDLER_DEAD
-      if (!isAlive || requests.some((other) => other.rec === rec)) continue
+      const isSame = (other: Request) => other.rec === rec
+      if (!isAlive || requests.some(isSame) || this.#ordered(isSame)) continue
       const index = this.#takePlace()
       if (index === undefined) break
       const region = this.#regionAt(rec)
@@ -266,9 +342,19 @@ export class Translator {
       const around = this.#surroundings(place, uses)
       const pagesAt = this.#pagesOf(index)
       const name = place.linear.nameOf(start & (PAGE - 1))
-      requests.push({ rec, start, name, index, pagesAt, limits, leastSize, around, place, uses })
+      const made = { rec, start, name, index, pagesAt, limits, leastSize, around }
+      requests.push({ ...made, place, uses, isVoid: false })
     }
     return requests
+  }
+
+  /** The request that another thread is at and that something holds for. */
+  #ordered(is: (request: Request) => boolean): Request | undefined {
+    for (const { requests, isForgotten } of this.#orders) {
+      const request = isForgotten ? undefined : requests.find(is)
+      if (request) return request
+    }
+    return undefined
   }
 
   /** Where a region keeps what it knows of other pages. */
@@ -288,37 +374,46 @@ export class Translator {
   }
 
   /** Puts regions into the table and where they begin. Returns where others may begin. */
-  #install(requests: readonly Request[], { bytes, made, attempts }: Compiled): Place[] {
-    this.counters.attempts += attempts
-    const isThere = bytes !== undefined && this.#instantiate(bytes)
+  #install(requests: readonly Request[], compiled: Compiled): Place[] {
+    this.counters.attempts += compiled.attempts
+    const isThere = this.#instantiate(compiled)
     const continuations: Place[] = []
     const begun: number[] = []
-    for (const [i, { index, place, uses }] of requests.entries()) {
-      const { size, instructions, continuations: behind, starts } = made[i] as Made
-      if (isThere && size > 0) {
+    for (const [i, { index, place, uses, isVoid }] of requests.entries()) {
+      const { size, instructions, continuations: behind, starts } = compiled.made[i] as Made
+      if (isThere && size > 0 && !isVoid) {
         this.#begin(place, index, size, instructions)
         begun.push(index - FIRST_REGION)
         this.#uses.add(index, uses)
         this.#cover(place, starts)
-      } else this.#free.push(index)
+      } else {
+        this.#handlers.removeRegion(index)
+        this.#giveBack(index)
+      }
       for (const next of behind) continuations.push(...this.#continueAt(next, place))
     }
-    if (bytes && begun.length > 0) this.#regions.add(begun, bytes.length)
+    if (begun.length > 0) this.#regions.add(begun, compiled.bytes)
     return continuations
   }
 
-  #instantiate(bytes: Uint8Array<ArrayBuffer>): boolean {
+  #instantiate({ module, hasFailed, bytes }: Compiled): boolean {
+    // The engine may have no memory for more code: all of it is interpreted then, as before.
+    const isThere = !hasFailed && module !== undefined && this.#instantiated(module)
+    if (isThere) {
+      this.counters.bytes += bytes
+      this.counters.modules++
+    } else if (module || hasFailed) this.counters.failures++
+    return isThere
+  }
+
+  #instantiated(module: WebAssembly.Module): boolean {
     try {
-      this.#handlers.instantiate(bytes)
+      this.#handlers.instantiate(module)
+      return true
     } catch (error) {
       if (!(error instanceof RangeError)) throw error
-      // The engine has no memory for more code: all of it is interpreted, as before.
-      this.counters.failures++
       return false
     }
-    this.counters.bytes += bytes.length
-    this.counters.modules++
-    return true
   }
 
   #begin(place: Place, index: number, size: number, instructions: number): void {
@@ -380,6 +475,12 @@ export class Translator {
   /** A record is about to be dropped: so are the regions that were made with its block. */
   recordDropped(rec: number): void {
     for (const index of this.#uses.of(rec)) {
+      const request = this.#ordered((one) => one.index === index)
+      if (request) {
+        request.isVoid = true
+        this.#uses.remove(index)
+        continue
+      }
       const place = this.#begins[index - FIRST_REGION]
       this.#takeAway(index - FIRST_REGION)
       this.counters.dropped++
@@ -406,6 +507,7 @@ export class Translator {
   /** All blocks have been dropped. */
   forgetAll(): void {
     for (let index = FIRST_REGION; index < this.#next; index++) this.#handlers.removeRegion(index)
+    for (const order of this.#orders) order.isForgotten = true
     this.#regions.clear()
     this.#uses.clear()
     this.#begins.length = 0
