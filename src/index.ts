@@ -21,8 +21,8 @@ export { WaitError, type WaitOptions } from './node/wait.ts'
  */
 export async function boot(options: DomainOptions & Partial<HostOptions>): Promise<RunningDomain> {
   const { time = 'virtual', translation, timeoutMs, ...rest } = options
-  const { countsExits, measuresTranslation, namesCode, ...domain } = rest
-  const counting = { countsExits, measuresTranslation, namesCode }
+  const { threads, countsExits, measuresTranslation, namesCode, ...domain } = rest
+  const counting = { threads, countsExits, measuresTranslation, namesCode }
   const host = await Host.create({ time, translation, timeoutMs, ...counting })
   const guest = await host.createDomain(domain)
   host.startIfReal()

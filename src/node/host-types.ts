@@ -26,11 +26,15 @@ export interface HostOptions {
    * means; XENOLITH_TRANSLATE or 'hot' if not given. Never changes what a guest does.
    */
   readonly translation?: TranslationMode | undefined
-  /** Count why translated code is left, for the statistics. */
+  /**
+   * Another thread translates while guests run; so it is if not given. Never changes what a guest does,
+   * but what is translated when: without it, statistics of that are the same in each run as well.
+   */
+  readonly threads?: boolean | undefined
+  /** Count why translated code is left, for the statistics; there is no other thread then. */
   readonly countsExits?: boolean | undefined
   /**
-   * Measure how long translation takes, for the statistics: the only one of them that is another one
-   * in each run.
+   * Measure how long translation takes, for the statistics: another one in each run.
    */
   readonly measuresTranslation?: boolean | undefined
   /**

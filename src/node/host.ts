@@ -66,7 +66,7 @@ export class Host implements HostInterface, Waited {
       translation: options.translation ?? usualTranslation(),
       countsExits: options.countsExits,
       ...(options.measuresTranslation && { translationMs: () => performance.now() }),
-      startCompiler,
+      ...(options.threads !== false && { startCompiler }),
       wake: () => this.wake(),
       monotonicNs: options.monotonicNs ?? (() => performance.now() * 1e6),
       wallBase: wallBaseOf(options.time),

@@ -14,6 +14,7 @@ async function run(options: { translation?: 'off' | 'hot'; isMeasured?: boolean 
   await using host = await Host.create({
     time: 'virtual',
     translation,
+    threads: false,
     countsExits: isMeasured,
     measuresTranslation: isMeasured,
   })
