@@ -3,6 +3,7 @@
 
 import { Random } from '../silicon/random.ts'
 import { datum, type Halves, integer } from '../silicon/values.ts'
+import { accessRun } from './access-run.ts'
 import { Common } from './common.ts'
 import { encode, little, load, loadAddress } from './encoder.ts'
 import { exotic } from './exotic.ts'
@@ -100,7 +101,8 @@ export class Generator {
       this.#push({ bytes: [0x0f, 0x01, r.oneIn(3) ? CLAC : STAC] })
     }
     const kind = r.below(100)
-    if (kind < 40) this.#push(...this.#common.any())
+    if (kind < 34) this.#push(...this.#common.any())
+    else if (kind < 40) this.#push(...accessRun(this.#common))
     else if (kind < 48) this.#push(...this.#common.probe())
     else if (kind < 60) this.#push(...exotic(this.#bits, r, this.#bases))
     else if (kind < 68) this.#push(this.#forward())

@@ -5,7 +5,7 @@
 // interpreted.
 
 import { Bug } from '../../base/errors.ts'
-import type { Value } from '../../wasm/value.ts'
+import type { Local, Value } from '../../wasm/value.ts'
 import { type AccessKind } from '../emit/memory.ts'
 import { FORM_INDEX, type GprOperand, type Operand } from '../emit/operand.ts'
 import { STACK_ACCESS } from '../emit/runtime.ts'
@@ -14,7 +14,7 @@ import type { Flow } from '../interpreter/flow.ts'
 import * as R from '../interpreter/record.ts'
 import { RecordEmitter } from '../interpreter/record-emitter.ts'
 import * as S from '../state.ts'
-import { TLB_ADDEND } from '../mmu/tlb.ts'
+import { TLB_ADDEND, TLB_READ, TLB_WRITE } from '../mmu/tlb.ts'
 import { RegionFlags } from './region-flags.ts'
 import { type Instruction, type Node, pageOf } from './region-plan.ts'
 import type { Region } from './region.ts'
@@ -201,7 +201,7 @@ export class RegionEmitter extends RecordEmitter {
 
   #set(slot: number, bits: number, value: Value): void {
     const { f } = this
-    const local = this.region.written(slot >> 3)
+    const local = this.#written(slot >> 3)
     if (bits === 64) return f.set(local, value)
     if (bits === 32) return f.set(local, f.extendU(value))
     const shift = (slot & 7) * 8
@@ -244,12 +244,21 @@ export class RegionEmitter extends RecordEmitter {
   override stateStore(op: StoreOp, offset: number, value: Value): void {
     if (offset >= GPR_BYTES) {
       super.stateStore(op, offset, value)
-      if (offset === S.TLB_BASE) this.region.forgetSites()
+      if (offset === S.TLB_BASE) {
+        this.region.forgetSites()
+        this.region.runsOf(this.node).end()
+      }
       return
     }
     if (op !== 'i64.store' || offset % 8 !== 0) throw new Bug(`${op} of a register in a region`)
     this.f.hasEffects = true
-    this.f.set(this.region.written(offset >> 3), value)
+    this.f.set(this.#written(offset >> 3), value)
+  }
+
+  /** The variable of a general register, which this instruction writes. */
+  #written(number: number): Local {
+    this.region.runsOf(this.node).written(number, this.instruction)
+    return this.region.written(number)
   }
 
   // Memory.
@@ -267,7 +276,7 @@ export class RegionEmitter extends RecordEmitter {
     // A page that was found is of use if the access comes again, with no call in between.
     const { loop } = this.node
     const site = loop && !loop.isCalling ? this.region.site(this.#siteKey(tag, kind)) : undefined
-    if (!site) return probe.translated(linear, find())
+    if (!site) return this.#inRun(linear, size, tag) ?? probe.translated(linear, find())
     const mask = f.i64(-4096 | (size - 1))
     f.if(
       f.ne(f.and(linear, mask), f.get(site.page)),
@@ -280,6 +289,24 @@ export class RegionEmitter extends RecordEmitter {
       'unlikely',
     )
     return f.add(f.wrap(linear), f.get(site.addend))
+  }
+
+  /** The host offset of an access that is one of a run. */
+  #inRun(linear: Value, size: number, tag: number): Value | undefined {
+    const { f, memory, region, node, instruction } = this
+    const member = region.runsOf(node).memberOf(instruction)
+    if (member?.size !== size || f.level !== this.level) return undefined
+    const { run, offset } = member
+    if (tag === TLB_WRITE && !run.isWritten) return undefined
+    if (!run.addend) {
+      const first = f.add(linear, f.i64(run.first - offset))
+      const last = memory.probe.last(first, run.end - run.first)
+      const all = run.isWritten ? TLB_WRITE : TLB_READ
+      const entry = memory.probe.found(first, last, all, () => this.retreat())
+      run.addend = f.local('i32')
+      f.set(run.addend, f.load('i32.load', entry, TLB_ADDEND))
+    }
+    return f.add(f.wrap(linear), f.get(run.addend))
   }
 
   /** Accesses that are likely to be on one page share a site; undefined: none. */

@@ -9,6 +9,7 @@
 import type { FunctionBuilder } from '../../wasm/function.ts'
 import type { FuncRef } from '../../wasm/graph.ts'
 import type { Label, Local, Value } from '../../wasm/value.ts'
+import { AccessRuns } from './access-runs.ts'
 import type { ExitCounters } from './exit-counters.ts'
 import { HANDLER_PARAMS } from '../interpreter/flow.ts'
 import { emitHandler } from '../interpreter/handler.ts'
@@ -127,6 +128,7 @@ export class Region {
   /** Where what sites remember does not hold any more. */
   readonly #forgettings: Value[] = []
   readonly #sites = new Map<string, Site>()
+  readonly #runs = new Map<Node, AccessRuns>()
   /** Where branches back to a loop go, and where branches forward to a merge. */
   readonly #loops = new Map<Node, Map<Node, Label>>()
   readonly #forward = new Map<Node, Label>()
@@ -534,6 +536,14 @@ export class Region {
   /** The rights of accesses are others from here on: no site knows a page. */
   forgetSites(): void {
     this.#forgettings.push(this.f.place())
+  }
+
+  /** The runs of accesses in a node. */
+  runsOf(node: Node): AccessRuns {
+    return this.#runs.getOrInsertComputed(node, () => {
+      const instructions = this.#options.hasSites ? node.instructions : []
+      return new AccessRuns(instructions, this.memory)
+    })
   }
 
   /** The site of a key, undefined if there are too many, or none at all. */
