@@ -2,7 +2,7 @@
 // new code: a line each ten seconds, by the host's clock. In MiB: what lies in the host's memory below
 // the guests' frames (decoded instructions, TLBs, jump caches), the modules of live regions, V8's
 // machine code (pages that can be executed), its heap after a collection, less what it was before the
-// guest ran; the sum of these; and the whole process without the guest's frames. At the end: the
+// guest ran; the heap of the thread that translates, not collected; the sum of these; and the whole process without the guest's frames. At the end: the
 // largest sum. An hour: `nohup tools/bench code-memory --seconds 3600 >figures &`.
 //
 // tools/bench code-memory [--seconds N] [--translate hot|always]
@@ -15,6 +15,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { threadHeapBytes } from '../../src/node/compiler-thread.ts'
 import { Host } from '../../src/node/host.ts'
 import { makeMixedWork } from './ramdisk.ts'
 
@@ -40,7 +41,7 @@ const collect = runInNewContext('gc') as () => void
 
 const COLUMNS = [
   ...['seconds', 'M instr.', 'rounds', 'regions', 'made', 'evicted', 'dropped', 'flushes'],
-  ...['tables', 'modules', 'machine', 'heap', 'sum', 'process'],
+  ...['tables', 'modules', 'machine', 'heap', 'thread', 'sum', 'process'],
 ]
 
 interface Resident {
@@ -110,11 +111,12 @@ try {
   const before = heap()
   const start = performance.now()
   let largest = 0
-  const print = () => {
+  const print = async () => {
     const { counters, liveBytes } = engine.translator
     const grown = heap() - before
     const { machineCode, tables, memory: pages, all } = resident(memory.size, frames)
-    const sum = tables + liveBytes + machineCode + grown
+    const thread = await threadHeapBytes()
+    const sum = tables + liveBytes + machineCode + grown + thread
     largest = Math.max(largest, sum)
     const figures = [
       (performance.now() - start) / 1000,
@@ -125,16 +127,16 @@ try {
       counters.evicted,
       counters.dropped,
       engine.code.flushes,
-      ...[tables, liveBytes, machineCode, grown, sum].map((bytes) => bytes / MIB),
+      ...[tables, liveBytes, machineCode, grown, thread, sum].map((bytes) => bytes / MIB),
       (all - pages + tables) / MIB,
     ]
     console.log(figures.map((figure) => figure.toFixed(0).padStart(9)).join(''))
   }
-  const timer = setInterval(print, PRINT_MS)
+  const timer = setInterval(() => void print(), PRINT_MS)
   host.start()
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
   clearInterval(timer)
-  print()
+  await print()
   console.log(`largest sum: ${(largest / MIB).toFixed(0)} MiB, in ${rounds} rounds of all programs`)
   host.stop()
   domain.destroy()

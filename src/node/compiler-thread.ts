@@ -9,6 +9,9 @@ import type {
   ThreadSetup,
 } from '../x86/translator/region-order.ts'
 
+/** It makes as much garbage as there is room for; with less, it collects more often. */
+const YOUNG_GENERATION_MIB = 12
+
 /** What the thread is told of a host. */
 export interface Introduction {
   readonly setup: ThreadSetup
@@ -33,9 +36,16 @@ export function startCompiler(setup: ThreadSetup): CompilerThread {
   return thread
 }
 
+/** Bytes of the thread's heap that are used, what can be collected included; 0 without a thread. */
+export async function threadHeapBytes(): Promise<number> {
+  const statistics = await running?.worker.getHeapStatistics()
+  return statistics?.used_heap_size ?? 0
+}
+
 function startWorker(): NonNullable<typeof running> {
   const worker = new Worker(new URL('./compiler-worker.ts', import.meta.url), {
     name: 'translator',
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
     execArgv: ['--disable-warning=ExperimentalWarning'],
   })
   const started = { worker, hasEnded: false }

@@ -27,8 +27,9 @@ export interface HostOptions {
    */
   readonly translation?: TranslationMode | undefined
   /**
-   * Another thread translates while guests run; so it is if not given. Never changes what a guest does,
-   * but what is translated when: without it, statistics of that are the same in each run as well.
+   * Another thread translates while guests run; so it is if not given, where there are two processors.
+   * Never changes what a guest does, but what is translated when: without it, statistics of that are the
+   * same in each run as well.
    */
   readonly threads?: boolean | undefined
   /** Count why translated code is left, for the statistics; there is no other thread then. */

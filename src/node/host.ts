@@ -2,6 +2,7 @@
 // and shows its domains as host-types.ts describes them.
 
 import { randomBytes } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { addNanoseconds } from '../machine/time.ts'
 import type { GuestDisk } from '../toolstack/guest-disks.ts'
 import type { GuestDomain } from '../toolstack/guest-domain.ts'
@@ -66,7 +67,7 @@ export class Host implements HostInterface, Waited {
       translation: options.translation ?? usualTranslation(),
       countsExits: options.countsExits,
       ...(options.measuresTranslation && { translationMs: () => performance.now() }),
-      ...(options.threads !== false && { startCompiler }),
+      ...(hasThreads(options) && { startCompiler }),
       wake: () => this.wake(),
       monotonicNs: options.monotonicNs ?? (() => performance.now() * 1e6),
       wallBase: wallBaseOf(options.time),
@@ -280,6 +281,11 @@ export class Host implements HostInterface, Waited {
     if (until === undefined || this.#time === 'virtual') return
     this.#schedule(Math.max(1, (until - this.xen.clock.now()) / 1e6))
   }
+}
+
+/** On one processor another thread would only take the guest's time. */
+function hasThreads({ threads }: HostOptions): boolean {
+  return threads ?? availableParallelism() > 1
 }
 
 /** The mode of hosts that are not told theirs; undefined: as usual. */

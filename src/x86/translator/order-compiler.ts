@@ -8,17 +8,30 @@ import { RECORD_SIZE } from '../interpreter/record.ts'
 import { type Compiled, RegionCompiler, type Wanted } from './region-compiler.ts'
 import type { Delivery, Order, OrderedRegion, ThreadSetup } from './region-order.ts'
 
-export class OrderCompiler {
-  readonly #records: Uint8Array
-  readonly #handlers: (Handler | undefined)[] = []
-  readonly #compiler: RegionCompiler
-  readonly #untranslatable = new Set<Handler>()
+const PAGE_SHIFT = 12
+/** Pages of copied records after which memory is begun anew: 8 MiB. */
+const MOST_PAGES = 2048
 
+export class OrderCompiler {
+  readonly #setup: ThreadSetup
+  #records = new Uint8Array()
+  /** Pages of it that records were copied to. */
+  readonly #pages = new Set<number>()
+  #compiler: RegionCompiler
+  readonly #handlers: (Handler | undefined)[] = []
+  readonly #untranslatable = new Set<Handler>()
   readonly #nowMs: () => number
 
   /** `nowMs`: a clock to measure by what it takes. */
-  constructor({ options, recordsEnd }: ThreadSetup, nowMs: () => number = () => 0) {
+  constructor(setup: ThreadSetup, nowMs: () => number = () => 0) {
     this.#nowMs = nowMs
+    this.#setup = setup
+    this.#compiler = this.#begin()
+  }
+
+  /** A compiler with a memory that has no records yet: no order needs those of another one. */
+  #begin(): RegionCompiler {
+    const { options, recordsEnd } = this.#setup
     // Most of it is never touched, and takes no memory.
     const buffer = new ArrayBuffer(recordsEnd + RECORD_SIZE)
     this.#records = new Uint8Array(buffer)
@@ -29,7 +42,8 @@ export class OrderCompiler {
       i32: new Int32Array(buffer),
       view: new DataView(buffer),
     }
-    this.#compiler = new RegionCompiler(memory, (index) => this.#handlers[index], options)
+    this.#pages.clear()
+    return new RegionCompiler(memory, (index) => this.#handlers[index], options)
   }
 
   make(order: Order): Delivery {
@@ -45,7 +59,11 @@ export class OrderCompiler {
       invariant(row !== undefined, `there is no row ${id}`)
       this.#handlers[index] = { ...newHandler(row, shape, index, alone), slow }
     }
-    for (const [rec, bytes] of records) this.#records.set(bytes, rec)
+    if (this.#pages.size > MOST_PAGES) this.#compiler = this.#begin()
+    for (const [rec, bytes] of records) {
+      this.#records.set(bytes, rec)
+      this.#pages.add(rec >>> PAGE_SHIFT)
+    }
     return this.#compiler.compile(regions.map(wantedOf))
   }
 

@@ -118,6 +118,12 @@ test('a thread makes the same modules from orders as they are made here', () => 
       around: { find, targetsOf: (end: number) => targets.get(end) ?? [] },
     }))
     const expected = modulesOf(() => here?.compile(wanted))
+    // So many that the memory of the thread is begun anew.
+    const elsewhere = Array.from(
+      { length: 2100 },
+      (_, i) => [4096 * i, new Uint8Array(32)] as const,
+    )
+    thread.compiler.make({ handlers: [], records: new Map(elsewhere), regions: [] })
     const made = modulesOf(() => thread.finish())
     assert.deepEqual(made, expected)
     compared += made.length
@@ -210,6 +216,18 @@ test('regions that come later by a number of samples are the same', () => {
   while (passes.length < 3) machine.cpu.run(100_000)
   assert.deepEqual(passes, [5_000_000n, 10_000_000n, 15_000_000n])
   assert.ok(machine.engine.translator.counters.live > 0)
+})
+
+test('a translator whose thread is far behind makes regions as well', () => {
+  const { machine, thread, counters } = patientMachine()
+  const loop = (i: number) => `mov ecx, 1000000\nloop${i}: add edx, 1\ndec ecx\njnz loop${i}\n`
+  const source = Array.from({ length: 40 }, (_, i) => loop(i)).join('')
+  machine.load(CODE, assemble(`${source}out 0x80, al\nhlt`, 64, CODE))
+  machine.cpu.rip = BigInt(CODE)
+  while (machine.ports.length === 0) machine.cpu.run(100_000)
+  assert.equal(machine.cpu.readRegister(RDX), 40_000_000n)
+  assert.ok(thread.orders.length > 0 && thread.orders.length <= 8, `${thread.orders.length} orders`)
+  assert.ok(counters.regions > 0)
 })
 
 test('without its thread, a translator makes what is hot itself', () => {

@@ -68,6 +68,9 @@ export interface LinearCode {
 /** How much of the limits is left when regions are given up: a part, or that would be done often. */
 const REMAINDER = 3 / 4
 
+/** Orders that another thread may be behind by: where it gets no time, this one makes regions as well. */
+const MOST_ORDERS = 8
+
 export class Translator {
   readonly #memory: HostMemory
   readonly #handlers: Handlers
@@ -223,7 +226,8 @@ export class Translator {
     if (++this.#waited < patience && this.#waiting.length < batch) return
     const places = this.#waiting.splice(0)
     this.#waited = 0
-    if (this.#thread) this.#order(this.#thread, places, this.#mostOf(places))
+    const isBusy = this.#orders.length >= MOST_ORDERS
+    if (this.#thread && !isBusy) this.#order(this.#thread, places, this.#mostOf(places))
     else this.translate(places)
   }
 
