@@ -46,7 +46,9 @@ function startWorker(): NonNullable<typeof running> {
   const worker = new Worker(new URL('./compiler-worker.ts', import.meta.url), {
     name: 'translator',
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
+    // Not what the process was started with: a profile of this thread would take the place of its own.
     execArgv: ['--disable-warning=ExperimentalWarning'],
+    env: { ...process.env, NODE_OPTIONS: '' },
   })
   const started = { worker, hasEnded: false }
   const end = () => {
