@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TestServer } from '../../src/node/testing/served-host.ts'
 import { readGuestFile } from '../../src/toolstack/guest-file/guest-file.ts'
+import { policyOf } from '../../src/x86/translator/policy.ts'
 import { findSmallLinux, SMALL_LINUX_MIB } from '../../tools/small-linux.ts'
 import { PROMPT } from './command.ts'
 
@@ -41,7 +42,8 @@ test(`${DOMAINS} small Linuxes are created, boot and are idle at a bounded price
   const consoles = served.table.all().map(({ running }) => running.console)
   for (const console of consoles) await console.expect(PROMPT, { timeoutMs: 400_000 })
   const booted = used()
-  const { blocksBuilt, flushes } = served.table.host.xen.engine.code
+  const { code, policy } = served.table.host.xen.engine
+  const { blocksBuilt, flushes } = code
   await sleep(2000)
   const sinceThen = secondsUsed()
   await sleep(IDLE_SECONDS * 1000)
@@ -50,7 +52,9 @@ test(`${DOMAINS} small Linuxes are created, boot and are idle at a bounded price
     `${DOMAINS} domains: created in ${created.toFixed(1)} s of a processor, booted in ` +
       `${booted.toFixed(1)} s (${blocksBuilt} blocks), idle at ${(100 * idle).toFixed(2)} %`,
   )
-  assert.equal(flushes, 0, 'there is room for the code of all')
+  // A mode with a seed may have less room.
+  const hasRoom = policy.arenaBytes >= policyOf(undefined).arenaBytes
+  assert.ok(flushes === 0 || !hasRoom, 'there is room for the code of all')
   assert.ok(created < DOMAINS * MOST_TO_CREATE, `${created} s`)
   assert.ok(booted < DOMAINS * MOST_TO_BOOT, `${booted} s`)
   assert.ok(idle < MOST_IDLE, `${100 * idle} %`)

@@ -111,10 +111,10 @@ export function policyOf(seed: number | undefined): Policy {
     mostSlice: leastSlice * between(1, 16),
     sampling: below(2 ** 32),
     slicesAlways: true,
-    latency: below(3) === 0 ? 0 : between(1, 200),
     arenaBytes: between(8, 128) << 20,
     arenaGrowth: GROWTH,
     regionLimits: { bytes: between(64 << 10, 16 << 20), regions: between(20, 10_000) },
+    latency: below(3) === 0 ? 0 : between(1, 200),
     limits: () => ({
       nodes: between(1, 256),
       instructions: between(1, 1600),
