@@ -2,8 +2,8 @@
 // new code: a line each ten seconds, by the host's clock. In MiB: what lies in the host's memory below
 // the guests' frames (decoded instructions, TLBs, jump caches), the modules of live regions, V8's
 // machine code (pages that can be executed), its heap after a collection, less what it was before the
-// guest ran; the heap of the thread that translates, not collected; the sum of these; and the whole process without the guest's frames. At the end: the
-// largest sum. An hour: `nohup tools/bench code-memory --seconds 3600 >figures &`.
+// guest ran; the heap of the thread that translates, not collected; the sum of these; and the whole
+// process without the guest's frames. At the end: the largest sum. An hour: `nohup tools/bench code-memory --seconds 3600 >figures &`.
 //
 // tools/bench code-memory [--seconds N] [--translate hot|always]
 //

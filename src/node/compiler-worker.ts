@@ -7,7 +7,7 @@ import { OrderCompiler } from '../x86/translator/order-compiler.ts'
 import type { Order } from '../x86/translator/region-order.ts'
 import type { Introduction } from './compiler-thread.ts'
 
-/** Where processors are few, the guest and the engine's own compiler go first (15 % in bench/guest). */
+/** Where processors are few, the guest and the engine's own compiler go first (10 % in bench/guest). */
 const NICENESS = 10
 
 // Elsewhere that would be the whole process.

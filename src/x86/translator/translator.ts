@@ -402,7 +402,7 @@ export class Translator {
 
   #instantiate({ module, hasFailed, bytes }: Compiled): boolean {
     // The engine may have no memory for more code: all of it is interpreted then, as before.
-    const isThere = !hasFailed && module !== undefined && this.#instantiated(module)
+    const isThere = module !== undefined && this.#instantiated(module)
     if (isThere) {
       this.counters.bytes += bytes
       this.counters.modules++
