@@ -1,9 +1,10 @@
 // How much memory the code of a guest and the tables around it take while it works for long, with ever
 // new code: a line each ten seconds, by the host's clock. In MiB: what lies in the host's memory below
 // the guests' frames (decoded instructions, TLBs, jump caches), the modules of live regions, V8's
-// machine code (pages that can be executed), its heap after a collection, less what it was before the
-// guest ran; the heap of the thread that translates, not collected; the sum of these; and the whole
-// process without the guest's frames. At the end: the largest sum. An hour: `nohup tools/bench code-memory --seconds 3600 >figures &`.
+// machine code (pages that can be executed), its heap after a collection and that of the thread that
+// translates, not collected, each less what it was before the guest ran; the sum of these; and the
+// whole process without the guest's frames. At the end: the largest sum. An hour:
+// `nohup tools/bench code-memory --seconds 3600 >figures &`.
 //
 // tools/bench code-memory [--seconds N] [--translate hot|always]
 //
@@ -21,6 +22,8 @@ import { makeMixedWork } from './ramdisk.ts'
 
 const MIB = 2 ** 20
 const PRINT_MS = 10_000
+/** The thread that translates has read its program by then. */
+const LOAD_MS = 3000
 const GUEST_MIB = 256
 const PAGE = 4096
 /** An entry of /proc/self/pagemap: 8 bytes, of which bit 63 says that the page is in memory. */
@@ -109,13 +112,15 @@ try {
   console.log(COLUMNS.map((name) => name.padStart(9)).join(''))
   const frames = memory.areas.find(({ name }) => name === 'machine frames')?.offset ?? 0
   const before = heap()
+  await new Promise((resolve) => setTimeout(resolve, LOAD_MS))
+  const threadBefore = await threadHeapBytes()
   const start = performance.now()
   let largest = 0
   const print = async () => {
     const { counters, liveBytes } = engine.translator
     const grown = heap() - before
     const { machineCode, tables, memory: pages, all } = resident(memory.size, frames)
-    const thread = await threadHeapBytes()
+    const thread = (await threadHeapBytes()) - threadBefore
     const sum = tables + liveBytes + machineCode + grown + thread
     largest = Math.max(largest, sum)
     const figures = [

@@ -13,7 +13,7 @@ import type {
  * It makes as much garbage as there is room for; with less, it collects more often. It needs about
  * 15 MiB; V8 lets a heap grow to four times what is needed, and one this small by a third.
  */
-const ROOM = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 96 }
+const ROOM = { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 64 }
 
 /** What the thread is told of a host. */
 export interface Introduction {
@@ -41,8 +41,13 @@ export function startCompiler(setup: ThreadSetup): CompilerThread {
 
 /** Bytes of the thread's heap that are used, what can be collected included; 0 without a thread. */
 export async function threadHeapBytes(): Promise<number> {
-  const statistics = await running?.worker.getHeapStatistics()
-  return statistics?.used_heap_size ?? 0
+  const worker = running?.worker
+  if (worker === undefined) return 0
+  // Its answer comes only to a process that waits for something.
+  worker.ref()
+  const { used_heap_size } = await worker.getHeapStatistics()
+  worker.unref()
+  return used_heap_size
 }
 
 function startWorker(): NonNullable<typeof running> {

@@ -1,9 +1,11 @@
 // Compares the outcomes of a case on the processor underneath and on ours.
 
+import type { CpuVendor } from '../../src/x86/cpuid/models.ts'
 import { Decoded, Status } from '../../src/x86/decode/decoded.ts'
 import { Decoder } from '../../src/x86/decode/decoder.ts'
 import { instructions } from '../../src/x86/decode/define.ts'
 import '../../src/x86/instructions/all.ts'
+import { isExpected } from './expected.ts'
 import {
   CR2,
   ERROR_CODE,
@@ -27,7 +29,7 @@ import {
   VECTOR,
 } from './layout.ts'
 import { MODES, USER_CODE_64 } from './modes.ts'
-import { isExpected, undefinedFlags } from './undefined.ts'
+import { undefinedFlags } from './undefined.ts'
 
 /** CF PF AF ZF SF TF DF OF IOPL NT. */
 const FLAGS = 0x7dd5
@@ -64,6 +66,8 @@ export function instructionOf(cases: Records, index: number, features: ReadonlyS
 export interface Terms {
   /** CPUID features of both processors. */
   readonly features: ReadonlySet<string>
+  /** Of the processor underneath, or of that which was recorded. */
+  readonly vendor: CpuVendor
   /** Compare what the manuals leave undefined, too. */
   readonly isStrict: boolean
 }
@@ -74,7 +78,7 @@ export function differences(
   index: number,
   theirs: Records,
   ours: Records,
-  { features, isStrict }: Terms,
+  { features, vendor: by, isStrict }: Terms,
 ): string[] {
   if (isSame(theirs, ours, index, isLong(cases, index))) return []
   const found: string[] = []
@@ -119,7 +123,7 @@ export function differences(
   // A fault somewhere else is the next instruction's.
   const hasEnded = vector === BP || rip !== start
   const unknown =
-    hasEnded && !isStrict && row ? undefinedFlags(decoded, cases.word(index, GPR + 8)) : 0
+    hasEnded && !isStrict && row ? undefinedFlags(decoded, cases.word(index, GPR + 8), by) : 0
   const mask = FLAGS & ~unknown
   differ('flags', theirs.word(index, RFLAGS) & mask, ours.word(index, RFLAGS) & mask)
   compareBytes('memory', theirs, ours, index * RECORD_BYTES + MEMORY, MEMORY_BYTES, found)
@@ -129,7 +133,19 @@ export function differences(
   }
   if (
     found.length > 0 &&
-    isExpected({ row, cases, theirs, ours, index, vector, ourVector, ourRip, found })
+    isExpected({
+      vendor: by,
+      row,
+      instruction: decoded,
+      cases,
+      theirs,
+      ours,
+      index,
+      vector,
+      ourVector,
+      ourRip,
+      found,
+    })
   ) {
     return []
   }

@@ -2,9 +2,11 @@
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { CpuVendor } from '../../src/x86/cpuid/models.ts'
 import { FEATURES } from '../../src/x86/cpuid/features.ts'
+import { vendorUnderneath } from '../processor-underneath.ts'
 import { LOST, RECORD_BYTES, Records, VECTOR } from './layout.ts'
 
 const COMPILER = 'gcc'
@@ -14,9 +16,7 @@ const RUN_LIMIT_MS = 60_000
 
 /** Why the processor underneath cannot be asked, or undefined if it can. */
 export function whyNoNative(): string | undefined {
-  if (process.platform !== 'linux' || process.arch !== 'x64') return 'needs Linux on x86-64'
-  // What the manuals leave open is compared too, with AMD's choices.
-  if (!cpus().some(({ model }) => model.startsWith('AMD'))) return 'needs a processor by AMD'
+  if (vendorUnderneath() === undefined) return 'needs Linux on a processor by AMD or Intel'
   if (spawnSync(COMPILER, ['--version']).status !== 0) return `needs ${COMPILER}`
   return undefined
 }
@@ -24,6 +24,7 @@ export function whyNoNative(): string | undefined {
 export class NativeProcessor {
   /** Names of its CPUID features. */
   readonly features: ReadonlySet<string>
+  readonly vendor: CpuVendor
   readonly #folder: string
   readonly #runner: string
 
@@ -34,6 +35,9 @@ export class NativeProcessor {
     const source = join(import.meta.dirname, 'runner.c')
     execFileSync(COMPILER, ['-O1', '-mfsgsbase', '-o', this.#runner, source])
     this.features = this.#readFeatures()
+    const vendor = vendorUnderneath()
+    if (vendor === undefined) throw new Error(whyNoNative())
+    this.vendor = vendor
   }
 
   dispose(): void {

@@ -29,7 +29,7 @@ const { values } = parseArgs({
 
 const mode = translationMode(values.translation)
 const native = new NativeProcessor()
-const terms = { features: native.features, isStrict: values.strict }
+const terms = { features: native.features, vendor: native.vendor, isStrict: values.strict }
 let shower: OurProcessor | undefined
 try {
   process.exitCode = values.case === undefined ? runPlan() : runCase(values.case)

@@ -49,7 +49,11 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
   if (variants.length === 0) throw new Error(`no instruction to compare is named ${name}`)
   const generator = new Generator(plan.seed)
   const processor = new OurProcessor(native.features, plan.mode)
-  const failures = new Failures({ features: native.features, isStrict: plan.isStrict ?? false })
+  const failures = new Failures({
+    features: native.features,
+    vendor: native.vendor,
+    isStrict: plan.isStrict ?? false,
+  })
   for (let first = 0; first < plan.cases; first += BATCH) {
     const cases = Records.ofCount(Math.min(BATCH, plan.cases - first))
     for (let i = 0; i < cases.count; i++) {
@@ -62,8 +66,11 @@ export function runSuite(native: NativeProcessor, plan: Plan): Report {
 }
 
 /** Runs recorded cases on our processor. */
-export function runVectors({ features, cases, outcomes }: Vectors, mode?: TranslationMode): Report {
-  const failures = new Failures({ features, isStrict: false })
+export function runVectors(
+  { features, vendor, cases, outcomes }: Vectors,
+  mode?: TranslationMode,
+): Report {
+  const failures = new Failures({ features, vendor, isStrict: false })
   const processor = new OurProcessor(features, mode)
   failures.compare({ run: () => outcomes }, processor, cases)
   return { cases: cases.count, variants: 0, failures: failures.all }

@@ -1,6 +1,6 @@
 // Recorded cases with the outcomes of a processor, in one compressed file:
 //
-//   u32 bytes of the header, header (JSON: format, CPUID features of the processor, cases)
+//   u32 bytes of the header, header (JSON: format, vendor and CPUID features of the processor, cases)
 //   the cases, then the outcomes as differences to the cases (exclusive or)
 //
 // Cases are stored and not made again from a seed, so that they outlive changes of the generator.
@@ -8,6 +8,7 @@
 
 import { join } from 'node:path'
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib'
+import type { CpuVendor } from '../../src/x86/cpuid/models.ts'
 import { instructions } from '../../src/x86/decode/define.ts'
 import '../../src/x86/instructions/all.ts'
 import { Generator } from './generate.ts'
@@ -17,7 +18,7 @@ import { type Variant, variantsOf } from './variants.ts'
 
 export const VECTORS_FILE = join(import.meta.dirname, 'vectors.br')
 
-const FORMAT = 1
+const FORMAT = 2
 const FILLINGS = 48
 /** 2^24 bytes of the past are searched for repetitions. */
 const WINDOW_BITS = 24
@@ -26,6 +27,7 @@ const QUALITY = 9
 export interface Vectors {
   /** CPUID features of the processor that was recorded. */
   readonly features: ReadonlySet<string>
+  readonly vendor: CpuVendor
   readonly cases: Records
   readonly outcomes: Records
 }
@@ -33,6 +35,7 @@ export interface Vectors {
 interface Header {
   readonly format: number
   readonly cases: number
+  readonly vendor: CpuVendor
   readonly features: readonly string[]
 }
 
@@ -46,7 +49,8 @@ export function recordVectors(native: NativeProcessor, count: number, seed: numb
   for (let i = 0; i < count; i++) {
     generator.make(cases, i, i, variants[(i * step) % variants.length] as Variant)
   }
-  return { features: native.features, cases, outcomes: native.run(cases) }
+  const { features, vendor } = native
+  return { features, vendor, cases, outcomes: native.run(cases) }
 }
 
 function coprime(from: number, to: number): number {
@@ -57,10 +61,11 @@ function coprime(from: number, to: number): number {
 }
 
 /** Compresses vectors. */
-export function encodeVectors({ features, cases, outcomes }: Vectors): Uint8Array {
+export function encodeVectors({ features, vendor, cases, outcomes }: Vectors): Uint8Array {
   const header: Header = {
     format: FORMAT,
     cases: cases.count,
+    vendor,
     features: [...features].toSorted(),
   }
   const text = new TextEncoder().encode(JSON.stringify(header))
@@ -94,5 +99,5 @@ export function decodeVectors(bytes: Uint8Array): Vectors {
   for (let i = 0; i < size; i++) {
     outcomes.u8[i] = (outcomes.u8[i] as number) ^ (cases.u8[i] as number)
   }
-  return { features: new Set(header.features), cases, outcomes }
+  return { features: new Set(header.features), vendor: header.vendor, cases, outcomes }
 }
