@@ -34,7 +34,7 @@ for (const translation of ['hot', 'always'] as const) {
 }
 
 test('regions carry the names of the kernel’s functions where those are known', () => {
-  const machine = new BareMachine(1 << 16)
+  const machine = new BareMachine(1 << 16, 64, undefined, 'hot')
   machine.cpu.symbolAt = (address) => `loop+0x${(address - 0x1000n).toString(16)}`
   const names = namesOf(machine, 20_000_000)
   assert.match(names, /loop\+0x4[05]/)
