@@ -318,8 +318,13 @@ const LEGACY_PREFIXES = [0x66, 0x67, 0xf0, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0
 /** Does the code of a case begin with one of some prefixes, others before it or not. */
 function hasPrefix({ u8 }: Records, index: number, prefixes: readonly number[]): boolean {
   let at = index * RECORD_BYTES + INSTRUCTION
-  for (; LEGACY_PREFIXES.includes(u8[at] as number); at++) {
+  for (; isPrefix(u8[at] as number); at++) {
     if (prefixes.includes(u8[at] as number)) return true
   }
   return false
+}
+
+/** Legacy, or REX, which means nothing before another one. */
+function isPrefix(byte: number): boolean {
+  return LEGACY_PREFIXES.includes(byte) || byte >> 4 === 4
 }

@@ -83,7 +83,7 @@ const MEASURED: Policy = {
   arenaGrowth: GROWTH,
   // V8's machine code takes three times as much as the modules that it is made from, which it keeps;
   // with what is decoded, all of it stays below 150 MiB.
-  regionLimits: { bytes: 10 << 20, regions: REGION_PLACES - 1024 },
+  regionLimits: { bytes: 9 << 20, regions: REGION_PLACES - 1024 },
   limits: (isFirst) => (isFirst ? FIRST : LATER),
 }
 
