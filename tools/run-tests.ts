@@ -68,7 +68,11 @@ async function runFile(file: string, options: Options): Promise<TestRun> {
     env: {
       ...process.env,
       NODE_TEST_CONTEXT: undefined,
-      ...(mode !== undefined && { XENOLITH_TRANSLATE: mode }),
+      // Guests may be slow in a mode.
+      ...(mode !== undefined && {
+        XENOLITH_TRANSLATE: mode,
+        XENOLITH_TIMEOUT_MS: String(fileTimeoutMs / 3),
+      }),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
