@@ -227,7 +227,7 @@ const EXPECTED: readonly Expected[] = [
     vendor: 'GenuineIntel',
     applies: ({ row, vector, ourVector, found }) =>
       /^FB?STP$/.test(row?.name ?? '') &&
-      vector === PAGE_FAULT &&
+      vector !== END &&
       vector === ourVector &&
       only(found, 'memory', 'other'),
   },
