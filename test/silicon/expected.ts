@@ -232,6 +232,12 @@ const EXPECTED: readonly Expected[] = [
       only(found, 'memory', 'other'),
   },
   {
+    why: 'MOVSXD of 16 bits reads two bytes (SDM 2, MOVSXD)',
+    vendor: 'GenuineIntel',
+    applies: ({ row, instruction, ourVector }) =>
+      row?.name === 'MOVSXD' && instruction.operandSize === 16 && ourVector === PAGE_FAULT,
+  },
+  {
     why: 'MASKMOVDQU that faults: at which byte',
     vendor: 'GenuineIntel',
     applies: ({ row, found }) => row?.name === 'MASKMOVDQU' && only(found, 'CR2', 'error code'),
