@@ -16,7 +16,7 @@ export class Scrollback {
   readonly #head: Uint8Array
   #headLength = 0
   /** Grows to twice its bound before it is cut, so that appending costs little. */
-  #tail: Uint8Array[] = []
+  #tail = new Uint8Array(0)
   #tailLength = 0
   #total = 0
 
@@ -44,7 +44,7 @@ export class Scrollback {
 
   /** The last bytes; none as long as all of them are in {@link head}. */
   get tail(): Uint8Array {
-    return this.#joinTail()
+    return this.#tail.subarray(Math.max(0, this.#tailLength - this.#tailSize), this.#tailLength)
   }
 
   append(bytes: Uint8Array): void {
@@ -52,11 +52,10 @@ export class Scrollback {
     const first = bytes.subarray(0, this.#headSize - this.#headLength)
     this.#head.set(first, this.#headLength)
     this.#headLength += first.length
-    const rest = bytes.slice(first.length)
-    if (rest.length === 0) return
-    this.#tail.push(rest)
+    const rest = bytes.subarray(Math.max(first.length, bytes.length - this.#tailSize))
+    if (this.#tailLength + rest.length > this.#tail.length) this.#makeRoom(rest.length)
+    this.#tail.set(rest, this.#tailLength)
     this.#tailLength += rest.length
-    if (this.#tailLength > 2 * this.#tailSize) this.#joinTail()
   }
 
   /** All that is kept, as text; a line says how much is missing where something is. */
@@ -74,17 +73,17 @@ export class Scrollback {
   restore(state: ScrollbackState): void {
     this.#head.set(state.head)
     this.#headLength = state.head.length
-    this.#tail = [state.tail.slice()]
+    this.#tail = state.tail.slice()
     this.#tailLength = state.tail.length
     this.#total = state.total
   }
 
-  #joinTail(): Uint8Array {
-    const all = concat(this.#tail)
-    const kept = all.subarray(Math.max(0, all.length - this.#tailSize))
-    this.#tail = [kept]
+  #makeRoom(bytes: number): void {
+    const kept = this.tail
+    const size = Math.min(2 * this.#tailSize, 2 * (kept.length + bytes))
+    if (size > this.#tail.length) this.#tail = new Uint8Array(size)
+    this.#tail.set(kept)
     this.#tailLength = kept.length
-    return kept
   }
 }
 
