@@ -23,7 +23,8 @@ test('a match may lie in several pieces, and all before it is behind us', () => 
 })
 
 test('what came longest ago is forgotten, in single characters as well', () => {
-  for (const pieces of [[`start ${'x'.repeat(5000)} end`], [...`start ${'x'.repeat(5000)} end`]]) {
+  const text = `start ${'x'.repeat(5000)} end`
+  for (const pieces of [[text], text.split('')]) {
     assert.equal(windowOf(5000, ...pieces).take(/start/), undefined)
     assert.ok(windowOf(5010, ...pieces).take(/start x+ end/))
   }
