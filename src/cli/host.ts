@@ -3,6 +3,7 @@
 import { constants } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { UserError } from '../base/errors.ts'
+import { HostGoneError } from '../node/host-process/client.ts'
 import { hostNames } from '../node/host-process/places.ts'
 import type { TimeMode } from '../node/host-types.ts'
 import { EXIT_OK, EXIT_SIGNAL } from './exit-status.ts'
@@ -122,7 +123,8 @@ async function listHosts(context: Context, isJson: boolean): Promise<number> {
   const infos = []
   for (const name of hostNames(context.env)) {
     const client = await context.connectHost(name, false)
-    if (client) infos.push(await client.call('host', {}))
+    const info = await client?.call('host', {}).catch(ifGone)
+    if (info) infos.push(info)
   }
   if (isJson) context.stdout.write(`${JSON.stringify(infos)}\n`)
   else {
@@ -133,4 +135,9 @@ async function listHosts(context: Context, isJson: boolean): Promise<number> {
     }
   }
   return EXIT_OK
+}
+
+/** A host that has ended since it was found is none. */
+function ifGone(error: unknown): undefined {
+  if (!(error instanceof HostGoneError)) throw error
 }

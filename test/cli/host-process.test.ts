@@ -3,9 +3,12 @@
 
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { TINY_PROGRAMS, tinyPvhProgram } from '../../src/toolstack/image/tiny-kernel.ts'
@@ -232,8 +235,22 @@ test('after a host was killed the next create starts another over its socket', a
   assert.match(xenolith('list').out, /^web/m)
 })
 
+test('a host that ends while it is asked is not listed', async () => {
+  const server = createServer((socket) => socket.destroy())
+  const mask = process.umask(0o177)
+  server.listen(join(run, 'dying.sock'))
+  process.umask(mask)
+  const list = spawn(process.execPath, [MAIN, 'host', '--list'], { env })
+  const [out, [status]] = await Promise.all([text(list.stdout), once(list, 'close')])
+  server.close()
+  assert.equal(status, 0)
+  assert.match(out, /^default +\d+ +1 .*\nlab /m)
+  assert.doesNotMatch(out, /dying/)
+})
+
 test('a signal stops a host cleanly', async () => {
   const pid = pidOf()
+  assert.ok(pid > 0)
   process.kill(pid, 'SIGTERM')
   for (let i = 0; i < 200 && existsSync(join(run, 'default.sock')); i++) {
     await new Promise((resolve) => setTimeout(resolve, 20))

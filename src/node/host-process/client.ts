@@ -19,6 +19,17 @@ import {
 // An import would load all that it exports, WebSocket among that: a third of the time of "list".
 const { request } = process.getBuiltinModule('node:http')
 
+/** The host process has ended before it has answered. */
+export class HostGoneError extends UserError {
+  constructor() {
+    super(
+      'The host process does not answer any more.',
+      'It has ended, or was ended, in the middle.',
+      '"xenolith host --list" shows which hosts run; the next create starts one.',
+    )
+  }
+}
+
 /** A host process, as a client sees it. */
 export class HostClient {
   readonly socketPath: string
@@ -29,7 +40,7 @@ export class HostClient {
 
   /**
    * Carries out an operation.
-   * @throws UserError as the host gives it, or if the host does not answer; Bug for one of its own
+   * @throws UserError as the host gives it, HostGoneError; Bug for one of its own
    */
   async call<K extends OperationName>(
     operation: K,
@@ -48,7 +59,7 @@ export class HostClient {
       else if ('error' in line) throw receivedError(line.error)
       else return line.result as Answer<K>
     }
-    throw hostGone()
+    throw new HostGoneError()
   }
 
   /** What happens to domains from now on; ends when the host does, or with `signal`. */
@@ -76,7 +87,7 @@ export class HostClient {
       sent.on('response', (response) => {
         firstError(response).then(reject, reject)
       })
-      sent.on('error', () => reject(hostGone()))
+      sent.on('error', () => reject(new HostGoneError()))
     })
     sent.end()
     return opened
@@ -141,7 +152,7 @@ export class HostClient {
 function responseOf(sent: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     sent.on('response', resolve)
-    sent.on('error', () => reject(hostGone()))
+    sent.on('error', () => reject(new HostGoneError()))
   })
 }
 
@@ -167,19 +178,11 @@ async function firstError(response: IncomingMessage): Promise<Error> {
   for await (const line of linesOf<AnswerLine>(response)) {
     if ('error' in line) return receivedError(line.error)
   }
-  return hostGone()
+  return new HostGoneError()
 }
 
 function receivedError({ kind, what, why, remedy }: SentError): Error {
   return kind === 'user' ? new UserError(what, why, remedy) : new Bug(what)
-}
-
-function hostGone(): UserError {
-  return new UserError(
-    'The host process does not answer any more.',
-    'It has ended, or was ended, in the middle.',
-    '"xenolith host --list" shows which hosts run; the next create starts one.',
-  )
 }
 
 function versionsDiffer(): UserError {
