@@ -82,7 +82,7 @@ test('what a guest gives back is free, and mem-max holds one back that would tak
 })
 
 test('vCPUs beyond vcpus are off line, and vcpu-set lets the guest have them', async () => {
-  assert.match((await xenolith('vcpu-list', 'web')).out, /^web +1 +1 {5}- {3}--p +\d\.\d {2}all/m)
+  assert.match((await xenolith('vcpu-list', 'web')).out, /^web +1 +1 {5}- {3}--p +\d+\.\d {2}all/m)
   assert.equal((await xenolith('vcpu-set', 'web', '2')).status, 0)
   // xl(1): some guests have to bring the CPU on line themselves.
   await typed('echo 1 > /sys/devices/system/cpu/cpu1/online')
