@@ -78,7 +78,7 @@ export function differences(
   index: number,
   theirs: Records,
   ours: Records,
-  { features, vendor: by, isStrict }: Terms,
+  { features, vendor, isStrict }: Terms,
 ): string[] {
   if (isSame(theirs, ours, index, isLong(cases, index))) return []
   const found: string[] = []
@@ -123,7 +123,7 @@ export function differences(
   // A fault somewhere else is the next instruction's.
   const hasEnded = vector === BP || rip !== start
   const unknown =
-    hasEnded && !isStrict && row ? undefinedFlags(decoded, cases.word(index, GPR + 8), by) : 0
+    hasEnded && !isStrict && row ? undefinedFlags(decoded, cases.word(index, GPR + 8), vendor) : 0
   const mask = FLAGS & ~unknown
   differ('flags', theirs.word(index, RFLAGS) & mask, ours.word(index, RFLAGS) & mask)
   compareBytes('memory', theirs, ours, index * RECORD_BYTES + MEMORY, MEMORY_BYTES, found)
@@ -134,7 +134,7 @@ export function differences(
   if (
     found.length > 0 &&
     isExpected({
-      vendor: by,
+      vendor,
       row,
       instruction: decoded,
       cases,
