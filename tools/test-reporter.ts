@@ -42,11 +42,19 @@ function failure({ name, file, line, details }: Failure): string {
   // A suite or a file that fails only because of a test inside it says nothing new.
   if ('failureType' in error && error.failureType === 'subtestsFailed') return ''
   const thrown = error.cause instanceof Error ? error.cause : error
-  const cause = thrown === error ? error.message : (thrown.stack ?? thrown.message)
+  const said = thrown === error ? error.message : (thrown.stack ?? thrown.message)
   const place = file === undefined ? '' : ` (${relative('.', file)}:${line ?? 1})`
-  const lines = cause.split('\n')
+  const lines = [
+    ...said.split('\n'),
+    ...causes(thrown).map((cause) => `because of ${cause.message}`),
+  ]
   const quoted = lines.slice(0, QUOTED_LINES).map((line) => `    ${line}\n`)
   if (lines.length > QUOTED_LINES) quoted.push(`    … ${lines.length - QUOTED_LINES} more lines\n`)
   const title = MODE ? `${name} [${MODE}]` : name
   return `FAILED ${title}${place}\n${quoted.join('')}`
+}
+
+/** What made an error, and what made that: a failed fetch says why only there. */
+function causes({ cause }: Error): Error[] {
+  return cause instanceof Error ? [cause, ...causes(cause)] : []
 }

@@ -65,9 +65,13 @@ function lock(path: string): void {
   FileStorage.open(path, true).close()
 }
 
-/** Serves the disk over HTTP, and fetches a file of it through the forwarded port. */
+/**
+ * Serves the disk over HTTP, and fetches a file of it through the forwarded port: once inside the
+ * guest before, as one whose code is slow at first has 10 s to answer a connection.
+ */
 async function fetchHello(): Promise<string> {
   await typed('mkdir -p /mnt; mount /dev/xvda /mnt; httpd -h /mnt')
+  assert.match(await typed('wget -q -O - http://127.0.0.1/hello'), /^hello from a qcow2 image\r$/m)
   await until(async () => (await typed('ip -4 address show eth0')).includes('10.0.2.15'), 'DHCP')
   return (await fetch(`http://127.0.0.1:${port}/hello`)).text()
 }

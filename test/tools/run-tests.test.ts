@@ -30,6 +30,20 @@ test('tests that pass, fail and are skipped are counted, and what failed is quot
   assert.doesNotMatch(output, /FAILED a suite/)
 })
 
+test('what made an error is quoted as well', async () => {
+  const { output } = await run(
+    'cause',
+    `test('fails', () => {
+      const reset = new Error('reset by the peer', { cause: new Error('too slow') })
+      throw new TypeError('fetch failed', { cause: reset })
+    })`,
+  )
+  assert.match(
+    output,
+    /TypeError: fetch failed\n[^]*because of reset by the peer\n +because of too slow\n/,
+  )
+})
+
 test('a file that says nothing when it passes prints nothing', async () => {
   assert.deepEqual(await run('quiet', `test('passes', () => {})`), {
     counts: [1, 0, 0],
