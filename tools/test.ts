@@ -2,6 +2,7 @@
 // executing guest code, and those that measure time last and alone:
 //
 //   tools/test                                   all of that
+//   tools/test FILE...                           those files
 //   tools/test --modes all [FILE...]             tests that execute guest code, in each mode; hours
 //   tools/test --modes always,no-sites [FILE...] the same in one mode; more of them: --modes X --modes Y
 //
@@ -32,6 +33,8 @@ function printFile(file: string, run: TestRun, ms: number): void {
 
 const options = { fileTimeoutMs: FILE_TIMEOUT_MS, onFile: printFile }
 
+const inModes = { ...options, fileTimeoutMs: MODE_FILE_TIMEOUT_MS }
+
 async function runAll(): Promise<TestRun[]> {
   const gate = await runGate()
   const long = await runTests(['test/**/*.test.ts'], { ...options, exclude: [PROMISES] })
@@ -40,17 +43,19 @@ async function runAll(): Promise<TestRun[]> {
   return [...gate, long, modes, promises]
 }
 
+/** What the arguments ask for. */
+async function run(): Promise<TestRun[]> {
+  if (modes.length > 0) return [await runModes(modes, positionals, inModes)]
+  return positionals.length > 0 ? [await runTests(positionals, options)] : runAll()
+}
+
 const { values, positionals } = parseArgs({
   options: { modes: { type: 'string', multiple: true, default: [] } },
   allowPositionals: true,
 })
 const modes = modesOf(values.modes)
-if (modes.length === 0 && positionals.length > 0) throw new Error('Files need --modes.')
 const guests = await runStep(GUESTS)
-const runs =
-  modes.length === 0
-    ? await runAll()
-    : [await runModes(modes, positionals, { ...options, fileTimeoutMs: MODE_FILE_TIMEOUT_MS })]
+const runs = await run()
 const total = addUp([guests, ...runs])
 if (total.skipped > 0) console.log(`${total.skipped} skipped`)
 console.log(`${total.passed} passed, ${total.failed} failed`)
