@@ -25,7 +25,11 @@ const SMALL = ['src/x86/**/*.test.ts', 'test/{silicon,translator}/**/*.test.ts']
 /** Guests, and commands and hosts that have some. */
 const GUESTS = ['test/{guest,hostile,events,toolstack,docs,cli}/**/*.test.ts']
 /** What has results of its own in each mode, or chooses the mode itself. */
-const WITHOUT = ['test/translator/region-size.test.ts', 'test/docs/profile-a-guest.test.ts']
+const WITHOUT = [
+  'test/translator/region-size.test.ts',
+  'test/docs/profile-a-guest.test.ts',
+  'test/guest/many-linux.test.ts',
+]
 
 /**
  * What every run of all tests has of the modes: those in which most of the code is translated in
