@@ -44,14 +44,12 @@ function failure({ name, file, line, details }: Failure): string {
   const thrown = error.cause instanceof Error ? error.cause : error
   const said = thrown === error ? error.message : (thrown.stack ?? thrown.message)
   const place = file === undefined ? '' : ` (${relative('.', file)}:${line ?? 1})`
-  const lines = [
-    ...said.split('\n'),
-    ...causes(thrown).map((cause) => `because of ${cause.message}`),
-  ]
-  const quoted = lines.slice(0, QUOTED_LINES).map((line) => `    ${line}\n`)
-  if (lines.length > QUOTED_LINES) quoted.push(`    … ${lines.length - QUOTED_LINES} more lines\n`)
+  const lines = said.split('\n')
+  const quoted = lines.slice(0, QUOTED_LINES)
+  if (lines.length > QUOTED_LINES) quoted.push(`… ${lines.length - QUOTED_LINES} more lines`)
+  for (const cause of causes(thrown)) quoted.push(`because of ${cause.message}`)
   const title = MODE ? `${name} [${MODE}]` : name
-  return `FAILED ${title}${place}\n${quoted.join('')}`
+  return `FAILED ${title}${place}\n${quoted.map((line) => `    ${line}\n`).join('')}`
 }
 
 /** What made an error, and what made that: a failed fetch says why only there. */

@@ -5,13 +5,14 @@
 
 import assert from 'node:assert/strict'
 import { copyFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { plainText } from '../../src/node/console-text.ts'
 import { call } from '../../src/cli/testing/call.ts'
 import { debianDisk } from '../../src/node/debian-disk.ts'
-import { TestServer } from '../../src/node/testing/served-host.ts'
+import { TestServer, until as untilHolds } from '../../src/node/testing/served-host.ts'
 import { ImageFolder } from './disk-images.ts'
+import { freePort } from './free-port.ts'
 import { servedConsole } from './served-console.ts'
 
 const isLong = process.env['XENOLITH_LONG'] === '1'
@@ -38,14 +39,13 @@ async function shown(): Promise<string> {
   return plainText(await debian.shown()).trimEnd()
 }
 
-/** Waits without taking the guest's time for it. */
+/** Waits, and asks rarely: that takes the guest's time. */
 async function until(holds: () => Promise<boolean>, what: string, seconds: number): Promise<void> {
-  const end = performance.now() + seconds * 1000
-  while (!(await holds())) {
-    if (performance.now() > end) {
-      throw new Error(`waited in vain: ${what}\n${(await shown()).slice(-2000)}`)
-    }
-    await new Promise((resolve) => setTimeout(resolve, 300))
+  const holdsSoon = async () => (await holds()) || (await sleep(300, false))
+  try {
+    await untilHolds(holdsSoon, what, seconds)
+  } catch (cause) {
+    throw new Error(`The console shows:\n${(await shown()).slice(-2000)}`, { cause })
   }
 }
 
@@ -63,14 +63,6 @@ async function logIn(): Promise<void> {
   await until(async () => (await shown()).endsWith('login:'), 'the login prompt', BOOT_SECONDS)
   await debian.send('root\r')
   await until(async () => (await shown()).includes(PROMPT), 'the prompt', COMMAND_SECONDS)
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer()
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-  const place = listener.address()
-  await new Promise((resolve) => listener.close(resolve))
-  return typeof place === 'object' ? (place?.port ?? 0) : 0
 }
 
 const port = await freePort()

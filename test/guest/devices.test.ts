@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { call } from '../../src/cli/testing/call.ts'
@@ -15,6 +14,7 @@ import { hostCounters, TestServer, until } from '../../src/node/testing/served-h
 import type { DiskInfo } from '../../src/toolstack/device-info.ts'
 import { PROMPT } from './command.ts'
 import { ImageFolder } from './disk-images.ts'
+import { freePort } from './free-port.ts'
 import { servedConsole } from './served-console.ts'
 
 const images = new ImageFolder()
@@ -36,14 +36,6 @@ const { shown, typed } = servedConsole(client, 'web')
 async function devices<T>(verb: string): Promise<readonly T[]> {
   const { out } = await xenolith(verb, 'web', '--json')
   return (JSON.parse(out) as [{ devices: readonly T[] }])[0].devices
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer()
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-  const place = listener.address()
-  await new Promise((resolve) => listener.close(resolve))
-  return typeof place === 'object' ? (place?.port ?? 0) : 0
 }
 
 /** Processes of this one that are a passt. */

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import type { Host } from '../../src/node/host.ts'
 import { machineHasIpv6 } from '../../src/node/passt.ts'
+import { freePort } from './free-port.ts'
 import { Session } from './session.ts'
 
 /** A name that whoever resolves names at all knows. */
@@ -244,14 +245,6 @@ async function reachedHost(
   } finally {
     server.close()
   }
-}
-
-async function freePort(address = '127.0.0.1'): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, address, resolve))
-  const place = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return typeof place === 'object' ? (place?.port ?? 0) : 0
 }
 
 async function urlOfFreePort(address: string): Promise<URL> {
