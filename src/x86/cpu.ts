@@ -614,9 +614,10 @@ export class Cpu extends CpuMemory {
       if (!found) return this.#cannotRun(rec, this.linear.fault())
       const { translator } = this.engine
       if (this.#sampler.drift === 1 && rec === 0) {
-        const { weight } = this.#sampler
-        const isTranslated = translator.sample(found, weight, () => this.#linearCode())
-        this.#sampler.sampled(isTranslated)
+        const instructions = this.#sampler.weight
+        const linear = () => this.#linearCode()
+        const isUser = this.cpl === 3
+        this.#sampler.sampled(translator.sample(found, { instructions, isUser, linear }))
       }
       if (translator.isEager && translator.met(found, () => this.#linearCode())) {
         // A region that waits for a callee to return may be gone: it must not go on.

@@ -78,7 +78,7 @@ const callee = (other: number) => `
 
 const limits = policyOf(undefined).limits(false)
 const policy = {
-  hot: Number.POSITIVE_INFINITY,
+  hot: { kernel: Number.POSITIVE_INFINITY, user: Number.POSITIVE_INFINITY },
   leastSlice: 200_000,
   mostSlice: 200_000,
   mostPlaces: 1,

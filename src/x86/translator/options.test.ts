@@ -52,7 +52,7 @@ test('a seed draws the same policy each time, and another seed another one', () 
 test('policies of seeds can be worked with', () => {
   for (let seed = 0; seed < 2000; seed++) {
     const { limits, again, ...policy } = policyOf(seed)
-    assert.ok(again.every((heat, i) => heat > (again[i - 1] ?? policy.hot)))
+    assert.ok(again.every((heat, i) => heat > (again[i - 1] ?? policy.hot.user)))
     assert.ok(policy.mostSlice >= policy.leastSlice && policy.leastSlice > 0)
     assert.ok(policy.batch > 0 && policy.mostPlaces > 0)
     // The arena has two halves, and each of them has to have room for some of the largest blocks.

@@ -7,8 +7,11 @@ import { REGION_PLACES } from '../interpreter/handlers.ts'
 import type { PlanLimits } from './region-plan.ts'
 
 export interface Policy {
-  /** Instructions that have run, as far as samples tell, where a block is translated. */
-  readonly hot: number
+  /**
+   * Instructions that have run, as far as samples tell, where a block is translated: less at privilege
+   * level 3, as programs go round where a kernel that boots comes by once.
+   */
+  readonly hot: { readonly kernel: number; readonly user: number }
   /** Part of a sample in the middle of a region that counts for the block there; see coverage.ts. */
   readonly shareOfBlock: number
   /**
@@ -64,9 +67,9 @@ const LATER: PlanLimits = { nodes: 192, instructions: 1200, callee: 100 }
 const GROWTH = { perCpu: 5 << 18, most: 120 << 20 }
 
 const MEASURED: Policy = {
-  hot: 80_000,
+  hot: { kernel: 80_000, user: 30_000 },
   shareOfBlock: 1 / 16,
-  again: [10_000_000, 100_000_000],
+  again: [40_000_000, 200_000_000],
   worthwhileGrowth: 1.25,
   batch: 8,
   patience: 24,
@@ -99,7 +102,7 @@ export function policyOf(seed: number | undefined): Policy {
   again.push((again[0] as number) * between(2, 20))
   const leastSlice = between(200, 20_000)
   return {
-    hot,
+    hot: { kernel: hot, user: hot },
     shareOfBlock: 1 / between(1, 64),
     again: again.slice(below(3)),
     worthwhileGrowth: 1 + below(3) / 4,

@@ -37,6 +37,15 @@ interface Place {
   readonly block?: Block
 }
 
+/** What is known where a block is seen running. */
+interface Sample {
+  /** That it stands for. */
+  readonly instructions: number
+  /** At privilege level 3. */
+  readonly isUser: boolean
+  readonly linear: () => LinearCode
+}
+
 /** A region that is being made at a place. */
 interface Request extends Wanted {
   readonly place: Place
@@ -183,16 +192,13 @@ export class Translator {
     this.#seen.add(rec)
   }
 
-  /**
-   * A block was seen running, which stands for a number of instructions. True if it is the start
-   * of a region already.
-   */
-  sample(block: Block, instructions: number, linear: () => LinearCode): boolean {
+  /** A block was seen running. True if it is the start of a region already. */
+  sample(block: Block, seen: Sample): boolean {
     if (!this.isOn) return true
     this.#seen.add(block.rec)
     const owner = this.#ownerOf(block)
-    if (owner) this.#heat(owner, instructions, linear)
-    this.#heat(block, owner ? instructions * this.#policy.shareOfBlock : instructions, linear)
+    if (owner) this.#heat(owner, 1, seen)
+    this.#heat(block, owner ? this.#policy.shareOfBlock : 1, seen)
     if (this.#thread && this.#orders.length > 0) this.#collect(this.#thread)
     if (this.#waiting.length > 0) this.#wait()
     const region = this.#regionAt((owner ?? block).rec)
@@ -207,17 +213,19 @@ export class Translator {
     return entry && this.#regionAt(entry.rec) >= 0 ? entry : undefined
   }
 
-  #heat(block: Block, instructions: number, linear: () => LinearCode): void {
-    block.heat += instructions
-    if (block.heat < this.#threshold(block)) return
+  /** Gives a block its part of what a sample stands for. */
+  #heat(block: Block, part: number, { instructions, isUser, linear }: Sample): void {
+    block.heat += instructions * part
+    if (block.heat < this.#threshold(block, isUser)) return
     block.looks++
     if (!block.isCrossing) this.#waiting.push(placeOf(block, linear()))
   }
 
   /** Heat at which a block is looked at. */
-  #threshold({ looks }: Block): number {
+  #threshold({ looks }: Block, isUser: boolean): number {
     const { hot, again } = this.#policy
-    return looks === 0 ? hot : (again[looks - 1] ?? Number.POSITIVE_INFINITY)
+    if (looks === 0) return isUser ? hot.user : hot.kernel
+    return again[looks - 1] ?? Number.POSITIVE_INFINITY
   }
 
   /** Translates what waits when there is enough of it, or when it has waited for long enough. */
