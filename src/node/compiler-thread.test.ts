@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { getPriority, setPriority } from 'node:os'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { assemble } from '../../test/x86/assemble.ts'
@@ -28,8 +30,26 @@ async function runLoop(): Promise<void> {
   assert.equal(cpu.readRegister(RAX), BigInt(executed / 2))
 }
 
+/** Niceness of the thread of that name, by proc(5). */
+function nicenessOf(name: string): number | undefined {
+  for (const thread of readdirSync('/proc/self/task')) {
+    const [id, rest = ''] = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ')
+    if (id?.endsWith(`(${name}`)) return Number(rest.split(' ')[16])
+  }
+  return undefined
+}
+
+const isLinux = process.platform === 'linux'
+// Other than what it would be by itself; who is not root cannot take that back.
+if (isLinux) setPriority(0, Math.min(getPriority(0) + 4, 19))
+
 test('a thread makes regions while the guest runs on', runLoop)
 
 test('the thread serves several machines', async () => {
   await Promise.all([runLoop(), runLoop()])
+})
+
+test('the thread is nicer than the process', { skip: !isLinux && 'Linux only' }, async () => {
+  await runLoop()
+  assert.equal(nicenessOf('translator'), Math.min(getPriority(0) + 10, 19))
 })
