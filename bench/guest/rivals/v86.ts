@@ -47,7 +47,8 @@ export const setUpV86: SetUp = async (_image, folder) => {
     prepare: (programs) => {
       writeRamdisk(ramdisk, programsFolder, programs)
       const files = [library, bios, vga, kernel, ramdisk]
-      const run = [process.execPath, ...process.execArgv, script]
+      // Without the engine's options that this process has, which are chosen for ours.
+      const run = [process.execPath, '--disable-warning=ExperimentalWarning', script]
       return [...run, ...files, COMMAND_LINE, MEMORY_MIB]
     },
   }
