@@ -21,22 +21,34 @@ interface Options {
   readonly exclude?: readonly string[]
   /** How the machines and hosts of the tests execute code: XENOLITH_TRANSLATE for them. */
   readonly mode?: string | undefined
-  /** Called after each file, for the impatient. */
+  /** Called after each file, and for each pattern that nothing matches. */
   readonly onFile?: (file: string, run: TestRun, ms: number) => void
 }
 
-/** Runs the files that match the patterns. */
+const NOTHING: TestRun = {
+  passed: 0,
+  failed: 1,
+  skipped: 0,
+  output: 'FAILED: no test matches, or it is not run in this way\n',
+}
+
+/** Runs the files that match the patterns. One that nothing matches counts as a failed test. */
 export async function runTests(patterns: string[], options: Options): Promise<TestRun> {
-  const waiting = globSync(patterns, {
-    exclude: ['**/node_modules/**', ...(options.exclude ?? [])],
-  }).sort()
+  const exclude = ['**/node_modules/**', ...(options.exclude ?? [])]
+  const waiting = globSync(patterns, { exclude }).sort()
   const runs: TestRun[] = []
+  const ended = (file: string, run: TestRun, ms: number) => {
+    runs.push(run)
+    options.onFile?.(file, run, ms)
+  }
+  for (const pattern of patterns) {
+    if (globSync(pattern, { exclude }).length === 0) ended(pattern, NOTHING, 0)
+  }
   const worker = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
       const start = performance.now()
       const run = await runFile(file, options)
-      runs.push(run)
-      options.onFile?.(file, run, performance.now() - start)
+      ended(file, run, performance.now() - start)
     }
   }
   await Promise.all(Array.from({ length: options.workers ?? availableParallelism() }, worker))

@@ -32,7 +32,6 @@ function printFile(file: string, run: TestRun, ms: number): void {
 }
 
 const options = { fileTimeoutMs: FILE_TIMEOUT_MS, onFile: printFile }
-
 const inModes = { ...options, fileTimeoutMs: MODE_FILE_TIMEOUT_MS }
 
 async function runAll(): Promise<TestRun[]> {

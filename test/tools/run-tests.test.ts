@@ -68,6 +68,15 @@ test('a file that crashes, has no test or is no program counts as one failure', 
   assert.deepEqual((await run('syntax', `test('x' => {`)).counts, [0, 1, 0])
 })
 
+test('a pattern that nothing matches, or only what is left out, counts as a failure', async () => {
+  const absent = join(folder, 'absent.test.ts')
+  const { failed, output } = await runTests([absent], { fileTimeoutMs: 1_500 })
+  assert.equal(failed, 1)
+  assert.match(output, /FAILED: no test matches/)
+  const excluded = { fileTimeoutMs: 1_500, exclude: ['test/tools/run-tests.test.ts'] }
+  assert.equal((await runTests(['test/tools/run-tests.test.ts'], excluded)).failed, 1)
+})
+
 test('the sum of runs adds each count', () => {
   const one = { passed: 1, failed: 2, skipped: 3, output: 'a' }
   assert.deepEqual(addUp([one, one]), { passed: 2, failed: 4, skipped: 6, output: 'aa' })
